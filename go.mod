@@ -3,6 +3,13 @@ module tidings
 go 1.26
 
 require (
-	entgo.io/ent v0.14.6 // indirect
-	github.com/google/uuid v1.6.0 // indirect
+	github.com/99designs/gqlgen v0.17.95
+	github.com/google/uuid v1.6.0
+	github.com/vektah/gqlparser/v2 v2.5.37
+)
+
+require (
+	github.com/agnivade/levenshtein v1.2.1 // indirect
+	github.com/sosodev/duration v1.4.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 )
