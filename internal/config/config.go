@@ -1,0 +1,126 @@
+// Package config turns flags and environment variables into one typed,
+// validated struct, and explains them: [Help] for the terminal, [FlagTable]
+// for the README. Both come from the definitions that [Parse] reads, so they
+// can't say anything else.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config is how one process of Tidings runs. [Parse] returns it complete and
+// valid. Printing or logging it shows neither secrets nor passwords.
+type Config struct {
+	// Addr is host:port to listen on. An empty host is every interface, port 0
+	// any free port.
+	Addr string
+	// Database is zero with Demo, which brings its own.
+	Database Database
+	// Secrets sign access tokens, each at least 32 bytes: the first signs, all
+	// verify. Empty means to keep one beside the database; never with Postgres.
+	Secrets Secrets
+	// Origins are the browser origins allowed beside the server's own, as
+	// browsers write them: lower case, no default port, no path.
+	Origins []string
+	// MaxBody bounds a request's body, in bytes.
+	MaxBody int64
+	// Rates switches the limits counted per viewer and per address.
+	Rates bool
+	// Retention is how long events are kept, at least an hour.
+	Retention time.Duration
+	// Drain bounds the time from SIGTERM to the end. 0 drops everything at once.
+	Drain time.Duration
+	Log   Log
+	// Demo asks for a throw-away database filled with demo content.
+	Demo bool
+	// Version asks to print the version and exit. Then nothing else is set.
+	Version bool
+	// Warnings are lines to log once at start: TIDINGS_ variables that mean
+	// nothing, most likely misspelt.
+	Warnings []string
+}
+
+// Dialect names a kind of database.
+type Dialect string
+
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// Database says where the data is. Exactly one of Path and URL is set.
+type Database struct {
+	Dialect Dialect
+	// Path is the file of a SQLite database, relative to the working directory
+	// unless it is absolute.
+	Path string
+	// URL is the postgres:// or postgresql:// URL, password included.
+	URL string `json:"-"`
+}
+
+// String shows the database as -database takes it, without the password.
+func (d Database) String() string {
+	switch d.Dialect {
+	case SQLite:
+		return "sqlite:" + d.Path
+	case Postgres:
+		return redactURL(d.URL)
+	}
+	return ""
+}
+
+// GoString is String: %#v hides the password too.
+func (d Database) GoString() string { return d.String() }
+
+// LogValue is String.
+func (d Database) LogValue() slog.Value { return slog.StringValue(d.String()) }
+
+// Secrets print and log as their number only.
+type Secrets [][]byte
+
+func (s Secrets) String() string { return fmt.Sprintf("%d hidden", len(s)) }
+
+// GoString is String.
+func (s Secrets) GoString() string { return s.String() }
+
+// MarshalText is String, for JSON and with it the log.
+func (s Secrets) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue is one attribute a setting, without secrets and passwords.
+func (c Config) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("addr", c.Addr),
+		slog.Any("database", c.Database),
+		slog.Any("secrets", c.Secrets),
+		slog.Any("origins", c.Origins),
+		slog.Int64("max_body", c.MaxBody),
+		slog.Bool("rates", c.Rates),
+		slog.Duration("retention", c.Retention),
+		slog.Duration("drain", c.Drain),
+		slog.String("log", c.Log.Level.String()),
+		slog.String("log_format", string(c.Log.Format)),
+		slog.Bool("demo", c.Demo),
+	)
+}
+
+// String is LogValue on one line.
+func (c Config) String() string { return c.LogValue().String() }
+
+// redactURL replaces the passwords in a Postgres URL: libpq takes them as
+// parameters too.
+func redactURL(s string) string {
+	u, err := parsePostgresURL(s)
+	if err != nil {
+		return "postgres://…"
+	}
+	q := u.Query()
+	for _, key := range []string{"password", "sslpassword"} {
+		if q.Has(key) {
+			q.Set(key, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
+	}
+	return u.Redacted()
+}

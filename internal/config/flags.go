@@ -1,0 +1,364 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	envPrefix = "TIDINGS_"
+	// testPrefix begins the variables that the tests read, not the server.
+	testPrefix = "TIDINGS_TEST_"
+)
+
+// A setting is one flag and its environment variable: how it is read and what
+// is said of it.
+type setting struct {
+	name    string // without the dash
+	arg     string // what it takes, for people; empty for a switch
+	initial string // parsed like a given value; empty means empty
+	unset   string // what the default is, said in words, where initial says nothing
+	help    string
+	command bool // does something and exits: no environment variable
+	whole   bool // its errors stand for themselves: the value is secret, or they quote the part at fault
+	set     func(c *Config, value string) error
+}
+
+// env is the name of its environment variable, empty if it has none.
+func (s *setting) env() string {
+	if s.command {
+		return ""
+	}
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+}
+
+// A group is settings that belong together in the help.
+type group struct {
+	title    string
+	settings []*setting
+}
+
+var groups = []group{
+	{"Serving", []*setting{
+		{
+			name: "addr", arg: "host:port", initial: "localhost:8080",
+			help: "Where to listen. :8080 is every interface, port 0 any free port.",
+			set: func(c *Config, v string) (err error) {
+				c.Addr, err = parseAddr(v)
+				return err
+			},
+		},
+		{
+			name: "origins", arg: "list", unset: "none", whole: true,
+			help: "Origins whose pages may call the server from a browser, beside its own: scheme://host[:port], separated by commas.",
+			set: func(c *Config, v string) (err error) {
+				c.Origins, err = parseOrigins(v)
+				return err
+			},
+		},
+		{
+			name: "max-body", arg: "size", initial: "256KiB",
+			help: "The largest request body: bytes, or a number with KiB or MiB, from 1KiB to 16MiB.",
+			set: func(c *Config, v string) (err error) {
+				c.MaxBody, err = parseSize(v, 1<<10, 16<<20)
+				return err
+			},
+		},
+		{
+			name: "rates", arg: "on|off", initial: "on",
+			help: "Whether requests are limited per viewer and per address; off is for tests and benchmarks. This version takes the flag but limits nothing by rate yet: the limits come later.",
+			set: func(c *Config, v string) error {
+				if v != "on" && v != "off" {
+					return errors.New("expected on or off")
+				}
+				c.Rates = v == "on"
+				return nil
+			},
+		},
+		{
+			name: "drain", arg: "duration", initial: "10s",
+			help: "How long a shutdown waits for what is under way, from 0s to 1h.",
+			set: func(c *Config, v string) (err error) {
+				c.Drain, err = parseDuration(v, 0, maxDrain, "10s or 1m30s")
+				return err
+			},
+		},
+	}},
+	{"Data", []*setting{
+		{
+			name: "database", arg: "url", initial: "sqlite:tidings.db", whole: true,
+			help: "Where the data is: sqlite:file.db, sqlite:/absolute/file.db, or postgres://user:password@host:5432/name.",
+			set: func(c *Config, v string) (err error) {
+				c.Database, err = parseDatabase(v)
+				return err
+			},
+		},
+		{
+			name: "secret", arg: "list", unset: "made once, kept beside a SQLite database", whole: true,
+			help: "What signs access tokens, at least 32 bytes, as from: openssl rand -base64 32. Several are separated by commas: the first signs, all verify, so that one can be replaced in time. Postgres needs it given, the same for all nodes. Other users of the machine can read flags: prefer the variable.",
+			set: func(c *Config, v string) (err error) {
+				c.Secrets, err = parseSecrets(v)
+				return err
+			},
+		},
+		{
+			name: "retention", arg: "duration", initial: "168h",
+			help: "How long events are kept, so how long a subscriber may be away and still miss nothing; at least 1h.",
+			set: func(c *Config, v string) (err error) {
+				c.Retention, err = parseDuration(v, minRetention, 0, "168h or 36h30m")
+				return err
+			},
+		},
+		{
+			name: "demo",
+			help: "Run on a throw-away database filled with demo content, with new posts and comments now and then. Refused together with -database.",
+			set: func(c *Config, v string) (err error) {
+				c.Demo, err = parseBool(v)
+				return err
+			},
+		},
+	}},
+	{"Logging", []*setting{
+		{
+			name: "log", arg: "level", initial: "info",
+			help: "The least that is logged: debug, info, warn or error.",
+			set: func(c *Config, v string) (err error) {
+				c.Log.Level, err = parseLevel(v)
+				return err
+			},
+		},
+		{
+			name: "log-format", arg: "format", initial: "auto",
+			help: "text for people, json for machines, or auto: text on a terminal and json elsewhere. NO_COLOR keeps text plain.",
+			set: func(c *Config, v string) error {
+				c.Log.Format = LogFormat(v)
+				if !slices.Contains([]LogFormat{LogAuto, LogText, LogJSON}, c.Log.Format) {
+					return errors.New("expected auto, text or json")
+				}
+				return nil
+			},
+		},
+	}},
+	{"About", []*setting{
+		{
+			name: "version", command: true,
+			help: "Print the version and exit.",
+			set: func(c *Config, v string) (err error) {
+				c.Version, err = parseBool(v)
+				return err
+			},
+		},
+	}},
+}
+
+func settings() []*setting {
+	var all []*setting
+	for _, g := range groups {
+		all = append(all, g.settings...)
+	}
+	return all
+}
+
+// given is a flag.Value that keeps the text; what it means is decided once the
+// environment is known too.
+type given struct {
+	text   string
+	isBool bool
+}
+
+func (g *given) String() string     { return g.text }
+func (g *given) Set(s string) error { g.text = s; return nil }
+func (g *given) IsBoolFlag() bool   { return g.isBool }
+
+// Parse reads args (os.Args without the program's name) and environ
+// (os.Environ). A flag wins over its variable, which then isn't looked at; an
+// empty variable counts as none.
+//
+// It returns flag.ErrHelp if help was asked for: the text is [Help]. Any other
+// error is one line for the user that names the flag or variable at fault and
+// what it takes, without a secret in it. The command line was wrong then, for
+// which programs exit with 2.
+func Parse(args, environ []string) (Config, error) {
+	flags, err := parseFlags(args)
+	if err != nil {
+		return Config{}, err
+	}
+	vars := make(map[string]string)
+	for _, entry := range environ {
+		if name, value, _ := strings.Cut(entry, "="); name != "" && value != "" {
+			vars[name] = value
+		}
+	}
+
+	var c Config
+	if v, ok := flags["version"]; ok {
+		if c.Version, err = parseBool(v); err != nil {
+			return Config{}, fmt.Errorf("-version %s: %w", quote(v), err)
+		}
+		if c.Version {
+			return c, nil
+		}
+	}
+	from := make(map[string]string) // setting → what set it, as the user calls it
+	for _, s := range settings() {
+		value, source := s.initial, ""
+		if v, ok := vars[s.env()]; ok {
+			value, source = v, s.env()
+		}
+		if v, ok := flags[s.name]; ok {
+			value, source = v, "-"+s.name
+		}
+		if source != "" {
+			from[s.name] = source
+		} else if value == "" {
+			continue
+		}
+		if err := s.set(&c, value); err != nil {
+			if s.whole {
+				return Config{}, fmt.Errorf("%s: %w", source, err)
+			}
+			return Config{}, fmt.Errorf("%s %s: %w", source, quote(value), err)
+		}
+	}
+	if err := c.check(from); err != nil {
+		return Config{}, err
+	}
+	c.Log.NoColor = vars["NO_COLOR"] != "" // no-color.org
+	c.Warnings = strangers(vars)
+	return c, nil
+}
+
+// check holds the settings against each other.
+func (c *Config) check(from map[string]string) error {
+	if c.Demo {
+		if source, ok := from["database"]; ok {
+			return fmt.Errorf("%s: the demo runs on a throw-away database of its own; leave out %s", from["demo"], source)
+		}
+		c.Database = Database{}
+	}
+	if c.Database.Dialect == Postgres && len(c.Secrets) == 0 {
+		return fmt.Errorf("%s: Postgres needs a secret, the same for all nodes: set %sSECRET to the output of: openssl rand -base64 32",
+			from["database"], envPrefix)
+	}
+	return nil
+}
+
+// parseFlags returns the text of each flag given; of one given twice, the last.
+func parseFlags(args []string) (map[string]string, error) {
+	fs := flag.NewFlagSet("tidings", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	for _, s := range settings() {
+		fs.Var(&given{isBool: s.arg == ""}, s.name, "")
+	}
+	if err := fs.Parse(args); err != nil {
+		return nil, explain(err)
+	}
+	if fs.NArg() > 0 {
+		arg := fs.Arg(0)
+		if _, err := strconv.ParseBool(arg); err == nil {
+			return nil, fmt.Errorf("unexpected argument %s: a switch takes its value after an equals sign, as in -demo=%s", quote(arg), arg)
+		}
+		return nil, fmt.Errorf("unexpected argument %s: everything is set by flags (-help lists them)", quote(arg))
+	}
+	set := make(map[string]string)
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = f.Value.String() })
+	return set, nil
+}
+
+// explain puts package flag's errors into our words. It has no types for them.
+func explain(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return flag.ErrHelp
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		return fmt.Errorf("unknown flag -%s%s (-help lists them)", bare(name), suggest("-", name, flagNames()))
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		for _, s := range settings() {
+			if s.name == name {
+				return fmt.Errorf("-%s needs a value: -%s %s", name, name, s.arg)
+			}
+		}
+	}
+	if syntax, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
+		return fmt.Errorf("%s is no flag: expected -name value or -name=value", quote(syntax))
+	}
+	return err
+}
+
+func flagNames() []string {
+	names := []string{"help"}
+	for _, s := range settings() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// strangers returns a warning for each variable that looks like ours and isn't.
+func strangers(vars map[string]string) []string {
+	var known []string
+	for _, s := range settings() {
+		if env := s.env(); env != "" {
+			known = append(known, env)
+		}
+	}
+	var warnings []string
+	for name := range vars {
+		if strings.HasPrefix(name, envPrefix) && !strings.HasPrefix(name, testPrefix) && !slices.Contains(known, name) {
+			warnings = append(warnings, fmt.Sprintf("%s in the environment means nothing%s", bare(name), suggest("", name, known)))
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// suggest returns "; did you mean …?" for the known name nearest to name, if
+// one is near enough to be what was meant.
+func suggest(prefix, name string, known []string) string {
+	const near = 2
+	if len(name) > 64 {
+		return ""
+	}
+	best, at := near+1, ""
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < best && d < len(k) {
+			best, at = d, k
+		}
+	}
+	if at == "" {
+		return ""
+	}
+	return "; did you mean " + prefix + at + "?"
+}
+
+// distance counts the letters to insert, delete, replace or swap with their
+// neighbour that make b of a (optimal string alignment).
+func distance(a, b string) int {
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		d[i][0] = i
+	}
+	for j := range d[0] {
+		d[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}
