@@ -1,10 +1,10 @@
-// Package id holds the ids of Tidings: one Go type for each kind of thing, so that a post's id can't be passed
+// Package gid holds the ids of Tidings: one Go type for each kind of thing, so that a post's id can't be passed
 // where a user's is wanted.
 //
 // Outside, an id is text that says what it is: a prefix, an underscore and 26 characters of base32
 // ("post_01kb2n7v3ve9fs2m8tq5y0xw4r"). It is opaque to clients, case-sensitive, and sorts by the time of its making.
 // Inside, it is a UUIDv7 (RFC 9562, section 5.7), stored as Postgres' native uuid and as canonical text in SQLite.
-package id
+package gid
 
 import (
 	"database/sql/driver"

@@ -1,0 +1,159 @@
+// Package rule holds the permissions of Tidings: what a viewer may see of each type as one predicate, and the
+// policies of ent/schema made of them. Nothing else decides who may see what, so that no path can forget it: lists,
+// nodes, search, counts, nested fields and delivered events all run ent queries, and every ent query runs its policy.
+//
+// The predicates are SQL and not filters over loaded rows, so that counts, page sizes and hand-written statements
+// agree with them. Package rule names columns as text and imports no generated code: a new type's policy can be
+// written before the type is generated.
+package rule
+
+import (
+	"context"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/privacy"
+
+	"tidings/internal/auth"
+)
+
+// A Predicate says which rows of s the viewer may see or change.
+type Predicate func(v auth.Viewer, s *sql.Selector) *sql.Predicate
+
+// PostVisible: what is published is for everyone, a draft for its author.
+func PostVisible(v auth.Viewer, s *sql.Selector) *sql.Predicate {
+	published := sql.EQ(s.C("published"), true)
+	if !v.SignedIn() {
+		return published
+	}
+	return sql.Or(published, sql.EQ(s.C("author_id"), v.User))
+}
+
+// CommentVisible: a comment is visible where its post is.
+func CommentVisible(v auth.Viewer, s *sql.Selector) *sql.Predicate {
+	posts := sql.Dialect(s.Dialect()).Select().From(sql.Table("posts").As("visible_post"))
+	posts.Select(posts.C("id")).Where(sql.And(sql.ColumnsEQ(posts.C("id"), s.C("post_id")), PostVisible(v, posts)))
+	return sql.Exists(posts)
+}
+
+// IsViewer gives the rows in which column is the viewer's own id; none for the anonymous.
+func IsViewer(column string) Predicate {
+	return func(v auth.Viewer, s *sql.Selector) *sql.Predicate {
+		if !v.SignedIn() {
+			return sql.False()
+		}
+		return sql.EQ(s.C(column), v.User)
+	}
+}
+
+// query is what a policy needs of every generated query (template/relay.tmpl gives it to them).
+type query interface {
+	WhereP(...func(*sql.Selector))
+	ModifyP(...func(*sql.Selector))
+}
+
+// queryRule is a query rule as a function.
+type queryRule func(context.Context, query) error
+
+func (f queryRule) EvalQuery(ctx context.Context, q ent.Query) error {
+	narrow, ok := q.(query)
+	if !ok {
+		return privacy.Denyf("%T can't be narrowed", q)
+	}
+	return f(ctx, narrow)
+}
+
+// AllowSystemQuery lets a context of auth.AsSystem see everything. It stands first.
+func AllowSystemQuery() privacy.QueryRule {
+	return queryRule(func(ctx context.Context, _ query) error {
+		if auth.IsSystem(ctx) {
+			return privacy.Allow
+		}
+		return privacy.Skip
+	})
+}
+
+// DenyQuery refuses every query that reaches it.
+func DenyQuery() privacy.QueryRule {
+	return queryRule(func(_ context.Context, q query) error { return privacy.Denyf("%T is not for clients", q) })
+}
+
+// OnlyVisible narrows a query to the rows that p gives the viewer.
+func OnlyVisible(p Predicate) privacy.QueryRule {
+	return queryRule(func(ctx context.Context, q query) error {
+		v := auth.ViewerFrom(ctx)
+		q.WhereP(func(s *sql.Selector) { s.Where(p(v, s)) })
+		return privacy.Skip
+	})
+}
+
+// Mask makes column NULL in the rows that p does not give the viewer.
+func Mask(column string, p Predicate) privacy.QueryRule {
+	return queryRule(func(ctx context.Context, q query) error {
+		v := auth.ViewerFrom(ctx)
+		q.ModifyP(func(s *sql.Selector) {
+			names, columns := s.UnqualifiedColumns(), s.SelectedColumns()
+			s.Select()
+			for i, name := range names {
+				if name != column {
+					s.AppendSelect(columns[i])
+					continue
+				}
+				s.AppendSelectExprAs(sql.ExprFunc(func(b *sql.Builder) {
+					b.WriteString("CASE WHEN ").Join(p(v, s)).WriteString(" THEN ").Ident(columns[i]).WriteString(" END")
+				}), column)
+			}
+		})
+		return privacy.Skip
+	})
+}
+
+// AllowSystem lets a context of auth.AsSystem change everything. It stands first.
+func AllowSystem() privacy.MutationRule {
+	return privacy.MutationRuleFunc(func(ctx context.Context, _ ent.Mutation) error {
+		if auth.IsSystem(ctx) {
+			return privacy.Allow
+		}
+		return privacy.Skip
+	})
+}
+
+// AllowCreate lets everyone create.
+func AllowCreate() privacy.MutationRule {
+	return privacy.OnMutationOperation(privacy.MutationRuleFunc(func(context.Context, ent.Mutation) error { return privacy.Allow }), ent.OpCreate)
+}
+
+// Deny refuses every mutation that reaches it.
+func Deny() privacy.MutationRule {
+	return privacy.MutationRuleFunc(func(_ context.Context, m ent.Mutation) error {
+		return privacy.Denyf("%s of a %s is not for clients", m.Op(), m.Type())
+	})
+}
+
+// CreateAsViewer lets the viewer create rows whose field is the viewer's own id, and nobody any others.
+func CreateAsViewer(field string) privacy.MutationRule {
+	return privacy.OnMutationOperation(privacy.MutationRuleFunc(func(ctx context.Context, m ent.Mutation) error {
+		v := auth.ViewerFrom(ctx)
+		owner, _ := m.Field(field)
+		if !v.SignedIn() || owner != any(v.User) {
+			return privacy.Denyf("a %s is created only as oneself", m.Type())
+		}
+		return privacy.Allow
+	}), ent.OpCreate)
+}
+
+// OnlyWhere narrows updates and deletions to the rows that p gives the viewer: others are not found.
+func OnlyWhere(p Predicate) privacy.MutationRule {
+	return privacy.MutationRuleFunc(func(ctx context.Context, m ent.Mutation) error {
+		narrow, ok := m.(interface{ WhereP(...func(*sql.Selector)) })
+		if !ok || m.Op().Is(ent.OpCreate) {
+			return privacy.Denyf("%s of a %s is not allowed", m.Op(), m.Type())
+		}
+		v := auth.ViewerFrom(ctx)
+		if !v.SignedIn() {
+			return privacy.Denyf("%s of a %s needs a viewer", m.Op(), m.Type())
+		}
+		narrow.WhereP(func(s *sql.Selector) { s.Where(p(v, s)) })
+		return privacy.Allow
+	})
+}
