@@ -11,8 +11,8 @@ import (
 
 // This file is written by hand: what package relay sees of the types, as the generated relay_types.go implements it.
 
-// Type describes an entity to package relay.
-type Type struct {
+// NodeType describes an entity to package relay.
+type NodeType struct {
 	Name        string            // of the GraphQL type
 	Table       string            // of its rows
 	ID          string            // the column of its id
@@ -42,7 +42,7 @@ type Node interface {
 
 // NodeQuery is a query over one entity that has not run. Its policy applies whatever is done with it.
 type NodeQuery interface {
-	Type() *Type
+	Type() *NodeType
 	WhereP(...func(*sql.Selector))
 	ModifyP(...func(*sql.Selector))
 	Copy() NodeQuery

@@ -13,6 +13,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// Types are the types that have connections.
+var Types = []*NodeType{CommentType, PostType, UserType}
+
 // WhereP narrows the query to the rows that match.
 func (_q *CommentQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
@@ -40,7 +43,7 @@ type CommentEdge struct {
 }
 
 // CommentType describes Comment to package relay.
-var CommentType = &Type{
+var CommentType = &NodeType{
 	Name:        "Comment",
 	Table:       comment.Table,
 	ID:          comment.FieldID,
@@ -124,7 +127,7 @@ func (*CommentQuery) Typed(n Node) *Comment {
 }
 
 // Type returns CommentType.
-func (*CommentQuery) Type() *Type { return CommentType }
+func (*CommentQuery) Type() *NodeType { return CommentType }
 
 // Load runs the query, reading only these columns.
 func (_q *CommentQuery) Load(ctx context.Context, columns []string) ([]Node, error) {
@@ -215,7 +218,7 @@ type PostEdge struct {
 }
 
 // PostType describes Post to package relay.
-var PostType = &Type{
+var PostType = &NodeType{
 	Name:        "Post",
 	Table:       post.Table,
 	ID:          post.FieldID,
@@ -302,7 +305,7 @@ func (*PostQuery) Typed(n Node) *Post {
 }
 
 // Type returns PostType.
-func (*PostQuery) Type() *Type { return PostType }
+func (*PostQuery) Type() *NodeType { return PostType }
 
 // Load runs the query, reading only these columns.
 func (_q *PostQuery) Load(ctx context.Context, columns []string) ([]Node, error) {
@@ -405,7 +408,7 @@ type UserEdge struct {
 }
 
 // UserType describes User to package relay.
-var UserType = &Type{
+var UserType = &NodeType{
 	Name:        "User",
 	Table:       user.Table,
 	ID:          user.FieldID,
@@ -492,7 +495,7 @@ func (*UserQuery) Typed(n Node) *User {
 }
 
 // Type returns UserType.
-func (*UserQuery) Type() *Type { return UserType }
+func (*UserQuery) Type() *NodeType { return UserType }
 
 // Load runs the query, reading only these columns.
 func (_q *UserQuery) Load(ctx context.Context, columns []string) ([]Node, error) {

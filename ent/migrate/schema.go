@@ -183,6 +183,7 @@ func init() {
 		"users_email":        "length(email) BETWEEN 3 AND 254",
 		"users_email_key":    "length(email_key) = length(email)",
 		"users_full_name":    "length(full_name) BETWEEN 1 AND 100",
+		"users_role":         "role IN ('MEMBER', 'ADMIN')",
 		"users_username":     "length(username) BETWEEN 3 AND 32 AND trim(username, 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_') = ''",
 		"users_username_key": "length(username_key) = length(username) AND trim(username_key, 'abcdefghijklmnopqrstuvwxyz0123456789_') = ''",
 	}

@@ -63,6 +63,7 @@ func (User) Annotations() []schema.Annotation {
 			"users_full_name":    "length(full_name) BETWEEN 1 AND 100",
 			"users_email":        "length(email) BETWEEN 3 AND 254",
 			"users_email_key":    "length(email_key) = length(email)",
+			"users_role":         "role IN ('MEMBER', 'ADMIN')",
 		}},
 	}
 }

@@ -1,0 +1,190 @@
+// Package relay answers connections and nodes: it reads what an operation selects and loads it, level by level.
+//
+// A resolver hands over an ent query that has not run; relay adds the page, reads only the columns that are selected,
+// and sets the edges that are selected on the entities it returns, so that marshalling them runs no SQL. The number of
+// statements depends on the fields of the operation, never on the number of rows: one for each page, one for each edge
+// of a level, and one more for each of totalCount and a pageInfo that looks behind its own cursor. First-N of many
+// parents is one statement too, and reads N+1 rows a parent.
+//
+// Connections are those of the Relay cursor spec (https://relay.dev/graphql/connections.htm), paged by keyset: page
+// 1,000 costs what page 1 costs, and rows that come and go elsewhere move nothing. Policies apply to every statement,
+// for every statement is an ent query.
+//
+// A row whose edge to one is gone or hidden by the time that edge is read is left out, as if it had gone an instant
+// earlier.
+package relay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"tidings/ent"
+)
+
+// Page sizes: how many nodes a page holds without first and last, and at most.
+const (
+	DefaultPageSize = 20
+	MaxPageSize     = 100
+)
+
+// Args are the arguments of a connection field.
+type Args struct {
+	First  *int
+	After  *string
+	Last   *int
+	Before *string
+	Order  Order
+}
+
+// Order is by one column, ties by id in the same direction. The zero Order is the type's own.
+type Order struct {
+	Column     string // a string or time column, never NULL, with an index on (Column, id)
+	Descending bool
+}
+
+// Page answers the connection field of ctx with the rows that q gives. Arguments out of bounds and cursors of another
+// order are a *fault.Error, BAD_USER_INPUT.
+func Page[C any](ctx context.Context, q interface {
+	ent.NodeQuery
+	Connection(ent.Page) C
+}, args Args) (conn C, err error) {
+	l, err := newLoader(ctx)
+	if err != nil {
+		return conn, err
+	}
+	fields := []selected{{graphql.GetFieldContext(ctx).Field, ""}}
+	n, err := l.connection(q.Type(), fields)
+	if err != nil {
+		return conn, err
+	}
+	w, err := newWindow(q.Type(), args)
+	if err != nil {
+		return conn, err
+	}
+	pages, err := l.pages(ctx, q, nil, "", w, n)
+	if err != nil {
+		return conn, fmt.Errorf("loading %s: %w", graphql.GetFieldContext(ctx).Field.Name, err)
+	}
+	return q.Connection(pages[root]), nil
+}
+
+// Node answers the field of ctx with the one row that q gives, nil when there is none. Where the field's value holds
+// the node further down, path names the fields that lead to it.
+func Node[N any](ctx context.Context, q interface {
+	ent.NodeQuery
+	Typed(ent.Node) N
+}, path ...string) (node N, err error) {
+	nodes, err := Load(ctx, q, path...)
+	if err != nil || len(nodes) == 0 {
+		return node, err
+	}
+	return q.Typed(nodes[0]), nil
+}
+
+// Load answers the field of ctx with all the rows that q gives, in no order. The caller bounds their number.
+func Load(ctx context.Context, q ent.NodeQuery, path ...string) ([]ent.Node, error) {
+	l, err := newLoader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := l.node(q.Type(), l.at(path))
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := l.rows(ctx, q, n)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", graphql.GetFieldContext(ctx).Field.Name, err)
+	}
+	return nodes, nil
+}
+
+// A Farewell is a row that is about to be deleted.
+type Farewell[N any] struct {
+	loader *loader
+	query  ent.NodeQuery
+	node   ent.Node
+	need   *need
+	typed  func(ent.Node) N
+}
+
+// Keep reads the row that q gives, so that it can be answered after its deletion: its own fields as they are now. It
+// returns nil when there is no such row.
+func Keep[N any](ctx context.Context, q interface {
+	ent.NodeQuery
+	Typed(ent.Node) N
+}) (*Farewell[N], error) {
+	l, err := newLoader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := l.node(q.Type(), l.at(nil))
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := q.Copy().Load(ctx, n.names())
+	if err != nil || len(nodes) == 0 {
+		return nil, err
+	}
+	return &Farewell[N]{l, q, nodes[0], n, q.Typed}, nil
+}
+
+// Node answers with the row after its deletion: its edges to one as they are now, its connections empty. q is a query
+// over the same type outside the transaction that deleted it.
+func (f *Farewell[N]) Node(ctx context.Context, q ent.NodeQuery) (node N, err error) {
+	for _, p := range f.need.many {
+		f.node.SetPage(p.edge, p.key, ent.Page{})
+	}
+	one := *f.need
+	one.many = nil
+	nodes, err := f.loader.edges(ctx, q, []ent.Node{f.node}, &one)
+	if err != nil {
+		return node, fmt.Errorf("loading what was deleted: %w", err)
+	}
+	if len(nodes) == 0 {
+		return node, fmt.Errorf("what the deleted %s refers to is gone too", f.query.Type().Name)
+	}
+	return f.typed(nodes[0]), nil
+}
+
+// loader reads the selection of one field of one operation.
+type loader struct {
+	op    *graphql.OperationContext
+	field *graphql.FieldContext
+}
+
+func newLoader(ctx context.Context) (*loader, error) {
+	field := graphql.GetFieldContext(ctx)
+	if field == nil || !graphql.HasOperationContext(ctx) {
+		return nil, fmt.Errorf("relay: outside of a field")
+	}
+	return &loader{graphql.GetOperationContext(ctx), field}, nil
+}
+
+// at gives the fields that select what is found behind path, from the field of ctx on.
+func (l *loader) at(path []string) []selected {
+	fields := []selected{{l.field.Field, ""}}
+	for _, name := range path {
+		var next []selected
+		for _, f := range fields {
+			typ := f.Definition.Type.Name()
+			for _, sub := range graphql.CollectFields(l.op, f.Selections, []string{typ}) {
+				if sub.Name == name {
+					next = append(next, selected{sub, typ})
+				}
+			}
+		}
+		fields = next
+	}
+	return fields
+}
+
+// selected is a field as it is selected on a type.
+type selected struct {
+	graphql.CollectedField
+	on string
+}
+
+func (l *loader) arguments(f *ast.Field) map[string]any { return f.ArgumentMap(l.op.Variables) }
