@@ -34,7 +34,7 @@ func (l Log) Logger(w io.Writer) *slog.Logger {
 	f, ok := w.(*os.File)
 	terminal := ok && term.IsTerminal(int(f.Fd()))
 	if l.Format == LogText || l.Format == LogAuto && terminal {
-		return slog.New(tint.NewHandler(w, &tint.Options{
+		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level:      l.Level,
 			TimeFormat: "15:04:05.000",
 			NoColor:    l.NoColor || !terminal,
