@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -52,7 +53,7 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	if err := writer.PingContext(ctx); err != nil { // makes the file, which readers can't
+	if err := create(ctx, writer); err != nil {
 		return nil, errors.Join(plainSQLite(err), writer.Close())
 	}
 	readers, err := sql.Open("sqlite", sqliteDSN(path, true))
@@ -64,6 +65,24 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 	readers.SetMaxIdleConns(n)
 	driver := split{entsql.OpenDB(dialect.SQLite, writer), entsql.OpenDB(dialect.SQLite, readers)}
 	return newStore(dialect.SQLite, driver, writer, readers), nil
+}
+
+// create connects, which makes the file; readers can't. Of several processes that make it at once, those that find it
+// on its way to WAL are told so without waiting: they try again for as long as they would have waited.
+func create(ctx context.Context, writer *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, busyTimeout*time.Millisecond)
+	defer cancel()
+	for {
+		err := writer.PingContext(ctx)
+		if err == nil || !strings.Contains(err.Error(), "(5)") && !strings.Contains(err.Error(), "(261)") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // plainSQLite says in words what the commonest result codes mean (https://sqlite.org/rescode.html).
