@@ -69,14 +69,20 @@ func ParsePost(s string) (i Post, err error)       { i.u, err = parse(PostKind, 
 func ParseComment(s string) (i Comment, err error) { i.u, err = parse(CommentKind, s); return }
 func ParseSession(s string) (i Session, err error) { i.u, err = parse(SessionKind, s); return }
 
-// Kind returns the kind that a well-formed id names ("post"), or "" for anything else.
-func Kind(s string) string {
+// Parse reads an id of whatever kind: which kind ("post") and the bare value. ok is false for anything else.
+func Parse(s string) (kind string, u uuid.UUID, ok bool) {
 	for _, k := range [...]string{UserKind, PostKind, CommentKind, SessionKind} {
-		if _, ok := cut(k, s); ok {
-			return k
+		if u, ok := cut(k, s); ok {
+			return k, u, true
 		}
 	}
-	return ""
+	return "", uuid.UUID{}, false
+}
+
+// Kind returns the kind that a well-formed id names ("post"), or "" for anything else.
+func Kind(s string) string {
+	k, _, _ := Parse(s)
+	return k
 }
 
 // KindError says that an id of one kind was given where another was wanted.

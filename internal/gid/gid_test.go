@@ -60,6 +60,9 @@ func TestWrongIDs(t *testing.T) {
 			t.Errorf("Kind(%q) = %q", s, k)
 		}
 	}
+	if k, u, ok := Parse(post); !ok || k != PostKind || PostOf(u).String() != post {
+		t.Errorf("Parse(%q) = %q, %s, %v", post, k, u, ok)
+	}
 	if k := Kind(post); k != PostKind {
 		t.Errorf("Kind(%q) = %q", post, k)
 	}
