@@ -34,6 +34,7 @@ type Edge struct {
 type Node interface {
 	IsNode()
 	Key() uuid.UUID
+	GlobalID() string
 	Ref(column string) uuid.UUID
 	SortKey(column string) any // a string or a time.Time
 	SetOne(edge string, n Node)

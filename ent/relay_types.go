@@ -69,6 +69,9 @@ func (*Comment) IsNode() {}
 // Key returns the bare id.
 func (_m *Comment) Key() uuid.UUID { return _m.ID.UUID() }
 
+// GlobalID returns the id as clients write it.
+func (_m *Comment) GlobalID() string { return _m.ID.String() }
+
 // Ref returns the id in a column that refers to another row.
 func (_m *Comment) Ref(column string) uuid.UUID {
 	switch column {
@@ -245,6 +248,9 @@ func (*Post) IsNode() {}
 
 // Key returns the bare id.
 func (_m *Post) Key() uuid.UUID { return _m.ID.UUID() }
+
+// GlobalID returns the id as clients write it.
+func (_m *Post) GlobalID() string { return _m.ID.String() }
 
 // Ref returns the id in a column that refers to another row.
 func (_m *Post) Ref(column string) uuid.UUID {
@@ -437,6 +443,9 @@ func (*User) IsNode() {}
 
 // Key returns the bare id.
 func (_m *User) Key() uuid.UUID { return _m.ID.UUID() }
+
+// GlobalID returns the id as clients write it.
+func (_m *User) GlobalID() string { return _m.ID.String() }
 
 // Ref returns the id in a column that refers to another row.
 func (_m *User) Ref(column string) uuid.UUID {

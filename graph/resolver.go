@@ -1,6 +1,90 @@
+// Package graph answers operations. The resolvers are thin: they check the input, say which rows are meant, and hand
+// an ent query that has not run to package relay, or a change to the event log. Permissions are in ent/rule.
 package graph
 
 //go:generate go tool gqlgen generate --config ../gqlgen.yml
 
-// Resolver is what resolvers work with.
-type Resolver struct{}
+import (
+	"context"
+	"time"
+
+	"tidings/ent"
+	"tidings/internal/auth"
+	"tidings/internal/event"
+	"tidings/internal/fault"
+	"tidings/internal/gid"
+)
+
+// Resolver is what resolvers work with. All of it is safe for concurrent use.
+type Resolver struct {
+	Ent       *ent.Client // for reading; a Log gives the one for writing
+	Log       Log
+	Passwords *auth.Passwords
+	Tokens    *auth.Tokens
+}
+
+// Log is what resolvers need of the event log.
+type Log interface {
+	// Write runs fn in a transaction and commits the events that it returns with it, or nothing at all. fn may run
+	// again when the database asks for it.
+	Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) error
+	// Head returns the place of the newest event.
+	Head(ctx context.Context) (event.Cursor, error)
+}
+
+// refreshTokenLife is how long a session can be renewed.
+const refreshTokenLife = 7 * 24 * time.Hour
+
+// signedIn returns the viewer, or UNAUTHENTICATED.
+func signedIn(ctx context.Context) (auth.Viewer, error) {
+	v := auth.ViewerFrom(ctx)
+	if !v.SignedIn() {
+		return v, fault.Unauthenticated("sign in first: this needs a viewer")
+	}
+	return v, nil
+}
+
+// owned passes on what a query found, and tells apart what the viewer may not know of (NOT_FOUND) and what is
+// somebody else's (FORBIDDEN).
+func owned(ctx context.Context, kind string, owner gid.User, err error) error {
+	switch {
+	case ent.IsNotFound(err):
+		return fault.NotFound("there is no such " + kind)
+	case err != nil:
+		return err
+	case owner != auth.ViewerFrom(ctx).User:
+		return fault.Forbidden("this " + kind + " is somebody else's")
+	}
+	return nil
+}
+
+// there turns a node that is not there into NOT_FOUND.
+func there[N any](kind string, node *N, err error) (*N, error) {
+	if err == nil && node == nil {
+		return nil, fault.NotFound("there is no such " + kind)
+	}
+	return node, err
+}
+
+// parsed turns the error of reading an id into BAD_USER_INPUT on the argument.
+func parsed[I any](argument string, id I, err error) (I, error) {
+	if err != nil {
+		return id, fault.BadInput(argument, err.Error())
+	}
+	return id, nil
+}
+
+func userID(argument, s string) (gid.User, error) {
+	id, err := gid.ParseUser(s)
+	return parsed(argument, id, err)
+}
+
+func postID(argument, s string) (gid.Post, error) {
+	id, err := gid.ParsePost(s)
+	return parsed(argument, id, err)
+}
+
+func commentID(argument, s string) (gid.Comment, error) {
+	id, err := gid.ParseComment(s)
+	return parsed(argument, id, err)
+}

@@ -7,114 +7,449 @@ package graph
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"tidings/ent"
+	"tidings/ent/comment"
+	"tidings/ent/post"
+	"tidings/ent/schema"
+	"tidings/ent/user"
 	"tidings/graph/model"
+	"tidings/internal/auth"
+	"tidings/internal/event"
+	"tidings/internal/fault"
+	"tidings/internal/gid"
+	"tidings/internal/live"
+	"tidings/internal/relay"
+	"tidings/internal/search"
 )
 
 // CreateUser is the resolver for the createUser field.
 func (r *mutationResolver) CreateUser(ctx context.Context, input model.CreateUserInput) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: CreateUser - createUser"))
+	if err := checkNewUser(input); err != nil {
+		return nil, err
+	}
+	hash, err := r.Passwords.Hash(ctx, input.Password)
+	if err != nil {
+		return nil, err
+	}
+	id := gid.NewUser()
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		return nil, tx.User.Create().SetID(id).SetUsername(input.Username).SetEmail(input.Email).SetFullName(input.FullName).
+			SetPasswordHash(hash).Exec(ctx)
+	})
+	if err != nil {
+		return nil, taken(err)
+	}
+	// Whoever made the account is shown it as its owner.
+	created, err := relay.Node(auth.WithViewer(ctx, auth.Viewer{User: id}), r.Ent.User.Query().Where(user.ID(id)))
+	return there("user", created, err)
 }
 
 // UpdateUser is the resolver for the updateUser field.
 func (r *mutationResolver) UpdateUser(ctx context.Context, id string, input model.UpdateUserInput) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: UpdateUser - updateUser"))
+	if _, err := signedIn(ctx); err != nil {
+		return nil, err
+	}
+	uid, err := userID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	var check rules
+	username := given(&check, "username", input.Username, check.username)
+	email := given(&check, "email", input.Email, check.email)
+	fullName := given(&check, "fullName", input.FullName, check.fullName)
+	if err := check.err(); err != nil {
+		return nil, err
+	}
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		old, err := tx.User.Query().Where(user.ID(uid)).Only(ctx)
+		if err := owned(ctx, "user", uid, err); err != nil {
+			return nil, err
+		}
+		if input.IsActive.IsSet() || input.Role.IsSet() {
+			return nil, fault.Forbidden("only admins change isActive and role")
+		}
+		update := tx.User.UpdateOneID(uid).SetUsername(old.Username).SetFullName(old.FullName)
+		if username != nil {
+			update.SetUsername(*username)
+		}
+		if fullName != nil {
+			update.SetFullName(*fullName)
+		}
+		if email != nil {
+			update.SetEmail(*email)
+		}
+		return nil, update.Exec(ctx)
+	})
+	if err != nil {
+		return nil, taken(err)
+	}
+	updated, err := relay.Node(ctx, r.Ent.User.Query().Where(user.ID(uid)))
+	return there("user", updated, err)
 }
 
 // DeleteUser is the resolver for the deleteUser field.
 func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: DeleteUser - deleteUser"))
+	if _, err := signedIn(ctx); err != nil {
+		return nil, err
+	}
+	uid, err := userID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	var gone *relay.Farewell[*ent.User]
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
+		_, err = tx.User.Query().Where(user.ID(uid)).Only(ctx)
+		if err := owned(ctx, "user", uid, err); err != nil {
+			return nil, err
+		}
+		if gone, err = relay.Keep(ctx, tx.User.Query().Where(user.ID(uid))); err != nil {
+			return nil, err
+		}
+		return nil, tx.User.DeleteOneID(uid).Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone.Node(ctx, r.Ent.User.Query())
 }
 
 // LogIn is the resolver for the logIn field.
 func (r *mutationResolver) LogIn(ctx context.Context, input model.LogInInput) (*model.Session, error) {
-	panic(fmt.Errorf("not implemented: LogIn - logIn"))
+	system, login := auth.AsSystem(ctx), strings.ToLower(input.Login)
+	u, err := r.Ent.User.Query().Where(user.Or(user.UsernameKey(login), user.EmailKey(login)), user.IsActive(true)).Only(system)
+	if err != nil && !ent.IsNotFound(err) {
+		return nil, err
+	}
+	if ok, err := r.passwordMatches(ctx, u, input.Password); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, fault.Unauthenticated("the login or the password is wrong")
+	}
+	session := gid.NewSession()
+	refresh, refreshHash := auth.NewRefreshToken()
+	access, expires, err := r.Tokens.Issue(u.ID, session)
+	if err != nil {
+		return nil, err
+	}
+	err = r.Log.Write(system, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		return nil, tx.Session.Create().SetID(session).SetUserID(u.ID).SetRefreshHash(refreshHash).
+			SetExpiresAt(schema.Now().Add(refreshTokenLife)).Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	shown, err := relay.Node(auth.WithViewer(ctx, auth.Viewer{User: u.ID}), r.Ent.User.Query().Where(user.ID(u.ID)), "user")
+	if err != nil {
+		return nil, err
+	}
+	return &model.Session{AccessToken: access, ExpiresAt: expires, RefreshToken: refresh, User: shown}, nil
 }
 
 // CreatePost is the resolver for the createPost field.
 func (r *mutationResolver) CreatePost(ctx context.Context, input model.CreatePostInput) (*ent.Post, error) {
-	panic(fmt.Errorf("not implemented: CreatePost - createPost"))
+	viewer, err := signedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNewPost(input); err != nil {
+		return nil, err
+	}
+	id := gid.NewPost()
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) (events []event.Event, err error) {
+		create := tx.Post.Create().SetID(id).SetAuthorID(viewer.User).SetTitle(input.Title).SetContent(input.Content).SetPublished(input.Published)
+		if input.Published {
+			create.SetPublishedAt(schema.Now())
+			events = append(events, event.NewPostCreated(id, viewer.User))
+		}
+		return events, create.Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	created, err := relay.Node(ctx, r.Ent.Post.Query().Where(post.ID(id)))
+	return there("post", created, err)
 }
 
 // UpdatePost is the resolver for the updatePost field.
 func (r *mutationResolver) UpdatePost(ctx context.Context, id string, input model.UpdatePostInput) (*ent.Post, error) {
-	panic(fmt.Errorf("not implemented: UpdatePost - updatePost"))
+	if _, err := signedIn(ctx); err != nil {
+		return nil, err
+	}
+	pid, err := postID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	var check rules
+	title := given(&check, "title", input.Title, check.title)
+	content := given(&check, "content", input.Content, check.postContent)
+	published := given(&check, "published", input.Published, nil)
+	if err := check.err(); err != nil {
+		return nil, err
+	}
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) (events []event.Event, err error) {
+		author, err := r.authorOf(ctx, tx, pid)
+		if err := owned(ctx, "post", author, err); err != nil {
+			return nil, err
+		}
+		if published != nil && *published {
+			// Of several who publish at once, one changes the row, and announces it.
+			first, err := tx.Post.Update().Where(post.ID(pid), post.PublishedAtIsNil()).SetPublishedAt(schema.Now()).Save(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if first > 0 {
+				events = append(events, event.NewPostCreated(pid, author))
+			}
+		}
+		return events, tx.Post.UpdateOneID(pid).SetNillableTitle(title).SetNillableContent(content).SetNillablePublished(published).Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	updated, err := relay.Node(ctx, r.Ent.Post.Query().Where(post.ID(pid)))
+	return there("post", updated, err)
 }
 
 // DeletePost is the resolver for the deletePost field.
 func (r *mutationResolver) DeletePost(ctx context.Context, id string) (*ent.Post, error) {
-	panic(fmt.Errorf("not implemented: DeletePost - deletePost"))
+	if _, err := signedIn(ctx); err != nil {
+		return nil, err
+	}
+	pid, err := postID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	var gone *relay.Farewell[*ent.Post]
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
+		author, err := r.authorOf(ctx, tx, pid)
+		if err := owned(ctx, "post", author, err); err != nil {
+			return nil, err
+		}
+		if gone, err = relay.Keep(ctx, tx.Post.Query().Where(post.ID(pid))); err != nil {
+			return nil, err
+		}
+		return nil, tx.Post.DeleteOneID(pid).Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone.Node(ctx, r.Ent.Post.Query())
 }
 
 // AddComment is the resolver for the addComment field.
 func (r *mutationResolver) AddComment(ctx context.Context, input model.AddCommentInput) (*ent.Comment, error) {
-	panic(fmt.Errorf("not implemented: AddComment - addComment"))
+	viewer, err := signedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pid, err := postID("input.postId", input.PostID)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkComment(input.Content); err != nil {
+		return nil, err
+	}
+	id := gid.NewComment()
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		if err := r.visible(ctx, tx, pid); err != nil {
+			return nil, err
+		}
+		err := tx.Comment.Create().SetID(id).SetAuthorID(viewer.User).SetPostID(pid).SetContent(input.Content).Exec(ctx)
+		return []event.Event{event.NewCommentAdded(id, pid)}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	added, err := relay.Node(ctx, r.Ent.Comment.Query().Where(comment.ID(id)))
+	return there("comment", added, err)
 }
 
 // UpdateComment is the resolver for the updateComment field.
 func (r *mutationResolver) UpdateComment(ctx context.Context, id string, input model.UpdateCommentInput) (*ent.Comment, error) {
-	panic(fmt.Errorf("not implemented: UpdateComment - updateComment"))
+	if _, err := signedIn(ctx); err != nil {
+		return nil, err
+	}
+	cid, err := commentID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkComment(input.Content); err != nil {
+		return nil, err
+	}
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		if err := r.ownComment(ctx, tx, cid); err != nil {
+			return nil, err
+		}
+		return nil, tx.Comment.UpdateOneID(cid).SetContent(input.Content).Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	updated, err := relay.Node(ctx, r.Ent.Comment.Query().Where(comment.ID(cid)))
+	return there("comment", updated, err)
 }
 
 // DeleteComment is the resolver for the deleteComment field.
 func (r *mutationResolver) DeleteComment(ctx context.Context, id string) (*ent.Comment, error) {
-	panic(fmt.Errorf("not implemented: DeleteComment - deleteComment"))
+	if _, err := signedIn(ctx); err != nil {
+		return nil, err
+	}
+	cid, err := commentID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	var gone *relay.Farewell[*ent.Comment]
+	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
+		if err := r.ownComment(ctx, tx, cid); err != nil {
+			return nil, err
+		}
+		if gone, err = relay.Keep(ctx, tx.Comment.Query().Where(comment.ID(cid))); err != nil {
+			return nil, err
+		}
+		return nil, tx.Comment.DeleteOneID(cid).Exec(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone.Node(ctx, r.Ent.Comment.Query())
 }
 
 // Node is the resolver for the node field.
 func (r *queryResolver) Node(ctx context.Context, id string) (ent.Node, error) {
-	panic(fmt.Errorf("not implemented: Node - node"))
+	nodes, err := r.nodes(ctx, "id", []string{id})
+	if err != nil {
+		return nil, err
+	}
+	return nodes[0], nil
 }
 
 // Nodes is the resolver for the nodes field.
 func (r *queryResolver) Nodes(ctx context.Context, ids []string) ([]ent.Node, error) {
-	panic(fmt.Errorf("not implemented: Nodes - nodes"))
+	return r.nodes(ctx, "ids", ids)
 }
 
 // Viewer is the resolver for the viewer field.
 func (r *queryResolver) Viewer(ctx context.Context) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: Viewer - viewer"))
+	v := auth.ViewerFrom(ctx)
+	if !v.SignedIn() {
+		return nil, nil
+	}
+	return relay.Node(ctx, r.Ent.User.Query().Where(user.ID(v.User)))
 }
 
 // LiveCursor is the resolver for the liveCursor field.
 func (r *queryResolver) LiveCursor(ctx context.Context) (string, error) {
-	panic(fmt.Errorf("not implemented: LiveCursor - liveCursor"))
+	return liveCursor(ctx)
 }
 
 // User is the resolver for the user field.
 func (r *queryResolver) User(ctx context.Context, id *string, username *string) (*ent.User, error) {
-	panic(fmt.Errorf("not implemented: User - user"))
+	q := r.Ent.User.Query()
+	switch {
+	case (id == nil) == (username == nil):
+		return nil, fault.BadInput("id", "ask for a user by id or by username: exactly one of the two")
+	case id != nil:
+		uid, err := userID("id", *id)
+		if err != nil {
+			return nil, err
+		}
+		q.Where(user.ID(uid))
+	default:
+		q.Where(user.UsernameKey(strings.ToLower(*username)))
+	}
+	return relay.Node(ctx, q)
 }
 
 // Users is the resolver for the users field.
 func (r *queryResolver) Users(ctx context.Context, search *string, orderBy *model.UserOrder, first *int, after *string, last *int, before *string) (*ent.UserConnection, error) {
-	panic(fmt.Errorf("not implemented: Users - users"))
+	q := r.Ent.User.Query()
+	if search != nil {
+		text, err := searchText(*search)
+		if err != nil {
+			return nil, err
+		}
+		found := user.SearchTextContains(text)
+		if auth.ViewerFrom(ctx).Admin {
+			found = user.Or(found, user.EmailKeyContains(text))
+		}
+		q.Where(found)
+	}
+	return relay.Page(ctx, q, relay.Args{First: first, After: after, Last: last, Before: before, Order: userOrder(orderBy)})
 }
 
 // Post is the resolver for the post field.
 func (r *queryResolver) Post(ctx context.Context, id string) (*ent.Post, error) {
-	panic(fmt.Errorf("not implemented: Post - post"))
+	pid, err := postID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	return relay.Node(ctx, r.Ent.Post.Query().Where(post.ID(pid)))
 }
 
 // Posts is the resolver for the posts field.
 func (r *queryResolver) Posts(ctx context.Context, published *bool, authorID *string, orderBy *model.PostOrder, first *int, after *string, last *int, before *string) (*ent.PostConnection, error) {
-	panic(fmt.Errorf("not implemented: Posts - posts"))
+	q := r.Ent.Post.Query()
+	if published != nil {
+		q.Where(post.Published(*published))
+	}
+	if authorID != nil {
+		uid, err := userID("authorId", *authorID)
+		if err != nil {
+			return nil, err
+		}
+		q.Where(post.AuthorID(uid))
+	}
+	return relay.Page(ctx, q, relay.Args{First: first, After: after, Last: last, Before: before, Order: postOrder(orderBy)})
 }
 
 // SearchPosts is the resolver for the searchPosts field.
 func (r *queryResolver) SearchPosts(ctx context.Context, query string, first *int, after *string) (*ent.PostConnection, error) {
-	panic(fmt.Errorf("not implemented: SearchPosts - searchPosts"))
+	if err := checkQuery(query); err != nil {
+		return nil, err
+	}
+	matches, byRank, ok := search.Posts(query)
+	if !ok {
+		return relay.Page(ctx, r.Ent.Post.Query().Where(nothing), relay.Args{First: first})
+	}
+	return relay.Page(ctx, r.Ent.Post.Query().Where(matches), relay.Args{First: first, After: after, Rank: byRank})
 }
 
 // PostCreated is the resolver for the postCreated field.
 func (r *subscriptionResolver) PostCreated(ctx context.Context, authorID *string, after *string) (<-chan *ent.Post, error) {
-	panic(fmt.Errorf("not implemented: PostCreated - postCreated"))
+	topic := event.Posts()
+	if authorID != nil {
+		uid, err := userID("authorId", *authorID)
+		if err != nil {
+			return nil, err
+		}
+		topic = event.PostsBy(uid)
+	}
+	return live.Stream(ctx, live.Source[*ent.Post]{
+		Topic: topic,
+		After: after,
+		Load: func(ctx context.Context, e event.Event) (*ent.Post, bool, error) {
+			p, err := relay.Node(ctx, r.Ent.Post.Query().Where(post.ID(gid.PostOf(e.Subject)), post.Published(true)))
+			return p, p != nil, err
+		},
+	})
 }
 
 // CommentAdded is the resolver for the commentAdded field.
 func (r *subscriptionResolver) CommentAdded(ctx context.Context, postID string, after *string) (<-chan *ent.Comment, error) {
-	panic(fmt.Errorf("not implemented: CommentAdded - commentAdded"))
+	pid, err := gid.ParsePost(postID)
+	if _, err := parsed("postId", pid, err); err != nil {
+		return nil, err
+	}
+	return live.Stream(ctx, live.Source[*ent.Comment]{
+		Topic: event.CommentsOn(pid),
+		After: after,
+		Open:  func(ctx context.Context) error { return r.visible(ctx, r.Ent, pid) },
+		Load: func(ctx context.Context, e event.Event) (*ent.Comment, bool, error) {
+			c, err := relay.Node(ctx, r.Ent.Comment.Query().Where(comment.ID(gid.CommentOf(e.Subject))))
+			return c, c != nil, err
+		},
+	})
 }
 
 // Mutation returns MutationResolver implementation.
@@ -126,8 +461,6 @@ func (r *Resolver) Query() QueryResolver { return &queryResolver{r} }
 // Subscription returns SubscriptionResolver implementation.
 func (r *Resolver) Subscription() SubscriptionResolver { return &subscriptionResolver{r} }
 
-type (
-	mutationResolver     struct{ *Resolver }
-	queryResolver        struct{ *Resolver }
-	subscriptionResolver struct{ *Resolver }
-)
+type mutationResolver struct{ *Resolver }
+type queryResolver struct{ *Resolver }
+type subscriptionResolver struct{ *Resolver }

@@ -101,7 +101,9 @@ func (l *loader) pages(ctx context.Context, q ent.NodeQuery, parents []uuid.UUID
 
 func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.UUID, column string, parentOf func(ent.Node) uuid.UUID,
 	w window, c connection, pages map[uuid.UUID]ent.Page) error {
-	c.nodes.column(w.order.Column)
+	if w.rank == nil {
+		c.nodes.column(w.order.Column)
+	}
 	run := q.Copy()
 	if column == "" {
 		run.ModifyP(w.apply)
@@ -113,8 +115,9 @@ func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.U
 		return err
 	}
 	count := map[uuid.UUID]int{}
+	place := map[ent.Node]int{}
 	kept := nodes[:0]
-	for _, m := range nodes { // the row too many of each page tells that there are more, and goes
+	for i, m := range nodes { // the row too many of each page tells that there are more, and goes
 		parent := parentOf(m)
 		if count[parent]++; count[parent] > w.size {
 			p := pages[parent]
@@ -122,6 +125,7 @@ func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.U
 			pages[parent] = p
 			continue
 		}
+		place[m] = w.offset + i + 1
 		kept = append(kept, m)
 	}
 	if kept, err = l.edges(ctx, q, kept, c.nodes); err != nil {
@@ -132,7 +136,13 @@ func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.U
 	}
 	for _, m := range kept {
 		p := pages[parentOf(m)]
-		cursor := w.cursor(m)
+		var cursor string
+		if w.rank != nil {
+			cursor = rankCursor(place[m])
+			p.PageInfo.HasPreviousPage = w.offset > 0
+		} else {
+			cursor = w.cursor(m)
+		}
 		p.Nodes, p.Cursors = append(p.Nodes, m), append(p.Cursors, cursor)
 		if p.PageInfo.StartCursor == nil {
 			p.PageInfo.StartCursor = &cursor
@@ -153,7 +163,7 @@ func (l *loader) lookBeyond(ctx context.Context, q ent.NodeQuery, parents []uuid
 		run.ModifyP(apply)
 	} else {
 		run.ModifyP(forEach(parents, column, apply, other.orderBy))
-		columns = append(columns, column)
+		columns = append(columns, column, w.order.Column)
 	}
 	nodes, err := run.Load(ctx, columns)
 	for _, m := range nodes {
@@ -194,7 +204,8 @@ func forEach(parents []uuid.UUID, column string, apply, order func(*sql.Selector
 		d := sql.Dialect(s.Dialect())
 		inner := new(sql.Selector)
 		*inner = *s // Selector.Clone loses operators of predicates in ent v0.14.6
-		inner.Where(sql.P(func(b *sql.Builder) { b.Ident(s.C(column)).WriteString(" = parent.id") }))
+		reference := s.C(column)
+		inner.Where(sql.P(func(b *sql.Builder) { b.Ident(reference).WriteString(" = parent.id") }))
 		apply(inner)
 		outer := d.Table(name)
 		columns := s.UnqualifiedColumns()

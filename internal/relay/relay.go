@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -37,6 +38,9 @@ type Args struct {
 	Last   *int
 	Before *string
 	Order  Order
+	// Rank orders by how well rows match, best first, instead of by Order. Such pages are counted from the front and
+	// go forward only: cursors are numbers of rows, and deep pages cost more.
+	Rank func(*sql.Selector)
 }
 
 // Order is by one column, ties by id in the same direction. The zero Order is the type's own.

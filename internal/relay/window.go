@@ -20,6 +20,9 @@ type window struct {
 	size          int
 	backward      bool
 	after, before *place
+
+	rank   func(*sql.Selector) // instead of order
+	offset int                 // with rank: how many rows stand before the page
 }
 
 // place is where a row stands in an order. A row need not be there any more.
@@ -50,6 +53,11 @@ func newWindow(typ *ent.NodeType, args Args) (w window, err error) {
 		w.size = *arg.value
 	}
 	w.backward = args.Last != nil
+	if args.Rank != nil {
+		w.rank = args.Rank
+		w.offset, err = parseRankCursor("after", args.After)
+		return w, err
+	}
 	if w.after, err = parseCursor("after", args.After, w.order); err != nil {
 		return w, err
 	}
@@ -58,7 +66,15 @@ func newWindow(typ *ent.NodeType, args Args) (w window, err error) {
 }
 
 // apply gives a statement the window, and one row more, which tells whether there are others beyond.
-func (w window) apply(s *sql.Selector) { w.bound(s).orderBy(s); s.Limit(w.size + 1) }
+func (w window) apply(s *sql.Selector) {
+	if w.rank != nil {
+		w.rank(s)
+		s.Offset(w.offset)
+	} else {
+		w.bound(s).orderBy(s)
+	}
+	s.Limit(w.size + 1)
+}
 
 func (w window) bound(s *sql.Selector) window {
 	above, below := " > ", " < "
@@ -125,7 +141,10 @@ const idColumn = "id"
 
 // A cursor is base64url of a version, the order it belongs to, the id and the sort key. It is opaque to clients and
 // good for ever in its own order; it holds nothing that the client was not shown.
-const cursorVersion = 1
+const (
+	cursorVersion     = 1
+	rankCursorVersion = 2
+)
 
 const (
 	keyIsTime byte = iota
@@ -185,4 +204,27 @@ func parseCursor(arg string, text *string, order Order) (*place, error) {
 		return nil, bad
 	}
 	return p, nil
+}
+
+// maxOffset bounds how deep ranked pages go.
+const maxOffset = 10_000
+
+// rankCursor is the cursor of the nth row of a ranked list.
+func rankCursor(n int) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32([]byte{rankCursorVersion}, uint32(n)))
+}
+
+func parseRankCursor(arg string, text *string) (int, error) {
+	if text == nil {
+		return 0, nil
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(*text)
+	if err != nil || len(b) != 5 || b[0] != rankCursorVersion {
+		return 0, fault.BadInput(arg, arg+" is not a cursor of this connection")
+	}
+	n := binary.BigEndian.Uint32(b[1:])
+	if n > maxOffset {
+		return 0, fault.BadInput(arg, fmt.Sprintf("a search goes %d posts deep: narrow it down", maxOffset))
+	}
+	return int(n), nil
 }

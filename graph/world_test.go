@@ -1,0 +1,283 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"tidings/ent"
+	"tidings/graph"
+	"tidings/internal/auth"
+	"tidings/internal/config"
+	"tidings/internal/event"
+	"tidings/internal/gid"
+	"tidings/internal/store"
+	"tidings/internal/testkit/pgtest"
+)
+
+// world is the resolvers on a database of their own, with an executor and no transport.
+type world struct {
+	t       *testing.T
+	store   *store.Store
+	log     *recordingLog
+	exec    *executor.Executor
+	written bytes.Buffer // what the presenter logs
+
+	mu sync.Mutex
+}
+
+// everywhere runs a test in a world on each database.
+func everywhere(t *testing.T, test func(w *world)) {
+	t.Run("sqlite", func(t *testing.T) {
+		test(newWorld(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")}))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		test(newWorld(t, config.Database{Dialect: config.Postgres, URL: pgtest.Database(t)}))
+	})
+}
+
+func newWorld(t *testing.T, d config.Database) *world {
+	t.Helper()
+	s, err := store.Open(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	w := &world{t: t, store: s}
+	tokens, err := auth.NewTokens([][]byte{[]byte(strings.Repeat("s", 32))}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.log = &recordingLog{client: s.Client()}
+	w.exec = executor.New(graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
+		Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Tokens: tokens,
+	}}))
+	w.exec.Use(graph.LiveCursor{Log: w.log})
+	w.exec.SetErrorPresenter(graph.Presenter(slog.New(slog.NewTextHandler(w, nil))))
+	return w
+}
+
+// Write implements io.Writer for the presenter's log.
+func (w *world) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written.Write(p)
+}
+
+func (w *world) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written.String()
+}
+
+// recordingLog is a log that keeps the events it is given in memory. The real one has tests of its own.
+type recordingLog struct {
+	client *ent.Client
+	mu     sync.Mutex
+	events []event.Event
+}
+
+func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.Client) ([]event.Event, error)) error {
+	tx, err := l.client.Tx(ctx)
+	if err != nil {
+		return err
+	}
+	events, err := fn(ctx, tx.Client())
+	if err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, events...)
+	return nil
+}
+
+func (l *recordingLog) Head(context.Context) (event.Cursor, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.events) == 0 {
+		return event.Cursor{}, nil
+	}
+	e := l.events[len(l.events)-1]
+	e.Position = int64(len(l.events))
+	return event.After(e, event.Epoch{}), nil
+}
+
+// taken returns the events since it was last called, as "kind subject".
+func (l *recordingLog) taken() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	texts := []string{}
+	for _, e := range l.events {
+		texts = append(texts, string(e.Kind))
+	}
+	l.events = nil
+	return texts
+}
+
+// answer is the response to an operation.
+type answer struct {
+	t      *testing.T
+	w      *world
+	Data   map[string]any
+	Errors gqlerror.List
+	raw    string
+}
+
+// as runs an operation for a viewer; the zero id is nobody.
+func (w *world) as(viewer gid.User, query string, variables ...map[string]any) answer {
+	w.t.Helper()
+	ctx := graphql.StartOperationTrace(w.t.Context())
+	if !viewer.IsZero() {
+		ctx = auth.WithViewer(ctx, auth.Viewer{User: viewer})
+	}
+	params := &graphql.RawParams{Query: query}
+	if len(variables) > 0 {
+		// As they come over the wire.
+		b, err := json.Marshal(variables[0])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		if err := d.Decode(&params.Variables); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	a := answer{t: w.t, w: w}
+	var response *graphql.Response
+	if op, errs := w.exec.CreateOperationContext(ctx, params); errs != nil {
+		response = w.exec.DispatchError(graphql.WithOperationContext(ctx, op), errs)
+	} else {
+		handler, ctx := w.exec.DispatchOperation(ctx, op)
+		response = handler(ctx)
+	}
+	a.Errors, a.raw = response.Errors, string(response.Data)
+	if len(response.Data) > 0 {
+		if err := json.Unmarshal(response.Data, &a.Data); err != nil {
+			w.t.Fatalf("%s: %v", response.Data, err)
+		}
+	}
+	return a
+}
+
+// ok fails the test if there are errors.
+func (a answer) ok() answer {
+	a.t.Helper()
+	if len(a.Errors) > 0 {
+		a.t.Fatalf("errors: %v\ndata: %s\nlog: %s", a.Errors, a.raw, a.w.logged())
+	}
+	return a
+}
+
+// at follows a path such as "posts.nodes.0.title" through the data.
+func (a answer) at(path string) any {
+	a.t.Helper()
+	var v any = a.Data
+	for step := range strings.SplitSeq(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[step]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(step, &i); err != nil || i >= len(x) {
+				a.t.Fatalf("no %s of %s in %s", step, path, a.raw)
+			}
+			v = x[i]
+		default:
+			a.t.Fatalf("no %s of %s in %s", step, path, a.raw)
+		}
+	}
+	return v
+}
+
+func (a answer) text(path string) string {
+	a.t.Helper()
+	s, ok := a.at(path).(string)
+	if !ok {
+		a.t.Fatalf("%s is %v in %s", path, a.at(path), a.raw)
+	}
+	return s
+}
+
+// all gives one field of every element of a list.
+func (a answer) all(path, field string) []string {
+	a.t.Helper()
+	list, _ := a.at(path).([]any)
+	texts := []string{}
+	for _, x := range list {
+		for f := range strings.SplitSeq(field, ".") {
+			x = x.(map[string]any)[f]
+		}
+		texts = append(texts, fmt.Sprint(x))
+	}
+	return texts
+}
+
+// codes are the errors as "CODE field" in order.
+func (a answer) codes() string {
+	var codes []string
+	for _, e := range a.Errors {
+		c := fmt.Sprint(e.Extensions["code"])
+		for _, name := range []string{"field", "reason"} {
+			if v, ok := e.Extensions[name]; ok {
+				c += fmt.Sprint(" ", v)
+			}
+		}
+		codes = append(codes, c)
+	}
+	return strings.Join(codes, ", ")
+}
+
+func (a answer) fails(want string) {
+	a.t.Helper()
+	if got := a.codes(); got != want {
+		a.t.Errorf("errors %q, want %q: %v", got, want, a.Errors)
+	}
+}
+
+var counter atomic.Int64
+
+// user signs somebody up.
+func (w *world) user(name string) gid.User {
+	w.t.Helper()
+	id := gid.NewUser()
+	ctx := auth.AsSystem(w.t.Context())
+	err := w.log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		return nil, tx.User.Create().SetID(id).SetUsername(name).SetFullName("Name of " + name).SetEmail(name + "@example.org").SetPasswordHash("-").Exec(ctx)
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+// post writes a post with the mutation and returns its id.
+func (w *world) post(author gid.User, title string, published bool) string {
+	w.t.Helper()
+	return w.as(author, `mutation($i: CreatePostInput!) { createPost(input: $i) { id } }`,
+		map[string]any{"i": map[string]any{"title": title, "content": "text of " + title, "published": published}}).ok().text("createPost.id")
+}
+
+// comment comments on a post and returns the comment's id.
+func (w *world) comment(author gid.User, post, content string) string {
+	w.t.Helper()
+	return w.as(author, `mutation($i: AddCommentInput!) { addComment(input: $i) { id } }`,
+		map[string]any{"i": map[string]any{"postId": post, "content": content}}).ok().text("addComment.id")
+}

@@ -1,0 +1,209 @@
+// Package live brings the events of the log to those who subscribed to them: each event of a topic once, in the log's
+// order, none left out, from the place where the subscription starts for as long as it lasts.
+//
+// One tail a node (Hub.Run) reads the log whenever it is woken, or every Options.Poll, and publishes to the hub. A
+// subscription is in one of two states. It is live when it has all that the hub has published: then the hub hands it
+// references to new events. Else it reads the log itself, in pages, at the pace at which Next is called, until it has
+// got as far as the hub and becomes live. It starts out reading when it resumes from a cursor, and goes back to
+// reading when more events wait for it than it may hold (replay after overflow): its references are dropped, its
+// events are still in the log. So nothing is lost by being slow, no live event is held for a reader, and the hub
+// never waits for anybody.
+//
+// A subscription has no goroutine; its events are pulled by the one that calls Next. It executes and encodes its
+// events by itself. Where subscriptions share one execution, their group takes the subscription's place in the hub.
+//
+// Lock order: Hub.mu, then Subscription.mu. Neither is held while anything outside of this package is called.
+package live
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tidings/internal/event"
+)
+
+// Log is what live needs of the event log.
+type Log interface {
+	// Head returns the place behind the newest event.
+	Head(ctx context.Context) (event.Cursor, error)
+	// Read returns up to limit events behind position after, in order and without a gap: the first one is at
+	// after+1. It returns none when there are none, and event.ErrExpired when there is no telling: those that
+	// follow after are not all kept, or after lies beyond the head.
+	Read(ctx context.Context, after int64, limit int) ([]event.Event, error)
+	// Resolve returns the place that a client names to resume a topic from: by a cursor's text, or by the id of an
+	// item of the topic. The error is event.ErrBadCursor, ErrWrongKind or ErrExpired where the client is to blame.
+	Resolve(ctx context.Context, t event.Topic, after string) (event.Cursor, error)
+}
+
+// Options of a Hub. What is zero gets the default.
+type Options struct {
+	Poll    time.Duration // the tail looks at least so often, in case a wake-up was lost; 250 ms
+	Page    int           // the most events that are read from the log at a time; 256
+	Pending int           // the most events that wait in a live subscription; 256
+	Timeout time.Duration // of one reading of the log; 10 s
+	Logger  *slog.Logger  // slog.Default()
+}
+
+func (o Options) withDefaults() Options {
+	if o.Poll == 0 {
+		o.Poll = 250 * time.Millisecond
+	}
+	if o.Page == 0 {
+		o.Page = 256
+	}
+	if o.Pending == 0 {
+		o.Pending = 256
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// How a subscription ends on this side, other than by event.ErrExpired.
+var (
+	// ErrStopped says that the hub has stopped: this node goes away. A client resumes, at another one, from its
+	// last cursor.
+	ErrStopped = errors.New("the server is going away")
+	// ErrClosed says that the subscription was closed here.
+	ErrClosed = errors.New("this subscription is closed")
+)
+
+// Hub knows the subscriptions of this node.
+type Hub struct {
+	log  Log
+	wake <-chan struct{}
+	o    Options
+
+	started chan struct{} // closed when at is known
+	stopped chan struct{} // closed when Run is about to return
+	known   bool          // whether at is a place in the log as it is now; Run's own
+
+	mu     sync.Mutex
+	at     event.Cursor                               // all up to here is published
+	topics map[event.Topic]map[*Subscription]struct{} // the live ones
+	all    map[*Subscription]struct{}                 // nil when stopped
+}
+
+// New returns a hub over log. Wake says that the log may have moved; it carries no data and may lose wake-ups.
+// Nothing happens until Run.
+func New(log Log, wake <-chan struct{}, o Options) *Hub {
+	return &Hub{
+		log: log, wake: wake, o: o.withDefaults(),
+		started: make(chan struct{}), stopped: make(chan struct{}),
+		topics: map[event.Topic]map[*Subscription]struct{}{},
+		all:    map[*Subscription]struct{}{},
+	}
+}
+
+// Subscribe starts a subscription to what Prepare has noted in r. Without r.After it starts at the head that the log
+// has now, rather than at the hub's place, which may lag behind: what was in the log before the call is not
+// delivered, and whatever is committed after Subscribe has returned is. (On Postgres, a commit of the last moments
+// may still be on its way into the log; that one is delivered too.)
+//
+// The errors are the Log's, ErrStopped and ctx's. Until the tail has found the log for the first time, Subscribe waits.
+func (h *Hub) Subscribe(ctx context.Context, r Request) (*Subscription, error) {
+	if r.Topic == (event.Topic{}) {
+		return nil, errors.New("subscribing: no subscription was prepared")
+	}
+	select {
+	case <-h.started:
+	case <-h.stopped:
+		return nil, ErrStopped
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	at, err := h.start(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	s := &Subscription{hub: h, topic: r.Topic, epoch: at.Epoch, at: at, woken: make(chan struct{}, 1), pending: queue{limit: h.o.Pending}}
+	h.mu.Lock()
+	if h.all == nil {
+		h.mu.Unlock()
+		return nil, ErrStopped
+	}
+	h.all[s] = struct{}{}
+	h.mu.Unlock()
+	if _, err := h.join(s); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (h *Hub) start(ctx context.Context, r Request) (event.Cursor, error) {
+	if r.After != nil {
+		return h.log.Resolve(ctx, r.Topic, *r.After)
+	}
+	return h.log.Head(ctx)
+}
+
+// join makes s live if it is as far as the hub, or further: what it has already it then passes over. Both places are
+// compared, and s registered, under the lock under which events are published, so that none falls in between.
+func (h *Hub) join(s *Subscription) (joined bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return false, s.err
+	case s.at.Epoch != h.at.Epoch, s.at.Position == h.at.Position && s.at.Tag != h.at.Tag:
+		return false, event.ErrExpired // one of the two stands in a log that is no more
+	case s.at.Position < h.at.Position:
+		return false, nil
+	}
+	s.live = true
+	members := h.topics[s.topic]
+	if members == nil {
+		members = map[*Subscription]struct{}{}
+		h.topics[s.topic] = members
+	}
+	members[s] = struct{}{}
+	return true, nil
+}
+
+// publish hands e, which follows the last one, to the live subscriptions of its topics. Its cost for a subscription
+// is bounded, and it waits for none.
+func (h *Hub) publish(e event.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var shared *event.Event // one copy for all who take it, so that waiting events don't hold whole pages
+	for _, t := range e.Topics() {
+		for s := range h.topics[t] {
+			if shared == nil {
+				c := e
+				shared = &c
+			}
+			if !s.push(h.at, shared) {
+				h.leave(s)
+			}
+		}
+	}
+	h.at = event.After(e, h.at.Epoch)
+}
+
+// leave takes s out of its topic. The caller holds the lock.
+func (h *Hub) leave(s *Subscription) {
+	members := h.topics[s.topic]
+	delete(members, s)
+	if len(members) == 0 {
+		delete(h.topics, s.topic)
+	}
+}
+
+// endAll ends every subscription with err. The caller holds the lock.
+func (h *Hub) endAll(err error) {
+	for s := range h.all {
+		s.end(err)
+	}
+	clear(h.topics)
+	clear(h.all)
+}
