@@ -27,6 +27,12 @@ type sockets struct {
 
 func (s *sockets) isDraining() bool { return s.draining.Load() }
 
+func (s *sockets) isDrained() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drained
+}
+
 // add takes in a socket, unless none may come any more.
 func (s *sockets) add(c *conn) bool {
 	s.mu.Lock()
@@ -74,6 +80,10 @@ func (s *sockets) wait() {
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if !s.origins.allowSocket(r) {
 		answer{s.engine, w, r, typeJSON}.refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
+		return
+	}
+	if s.sockets.isDrained() {
+		plain(w, http.StatusServiceUnavailable, "draining")
 		return
 	}
 	h := &hijacker{ResponseWriter: w}
