@@ -38,7 +38,7 @@ func (w *world) tryDial(header ...string) (*client, error) {
 		NetDial: func(network, addr string) (net.Conn, error) {
 			nc, err := net.Dial(network, addr)
 			if err == nil {
-				err = nc.(*net.TCPConn).SetReadBuffer(16 << 10)
+				err = nc.(*net.TCPConn).SetReadBuffer(64 << 10)
 			}
 			return nc, err
 		},

