@@ -1,0 +1,338 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"tidings/internal/auth"
+	"tidings/internal/fault"
+)
+
+// conn is one socket: a reader, a writer, and a goroutine for each operation.
+//
+// The reader runs in serve, which owns the others: it returns, and the
+// connection is closed, when all of them are done. Only the writer writes.
+// A conn ends in one of two ways, whichever comes first:
+//
+//   - shut: operations stop, what waits is written, then a close frame; then
+//     the reader waits for the peer's, for at most Limits.Close.
+//   - cut: operations stop and the connection is closed, with nothing said.
+type conn struct {
+	server  *Server
+	ws      *websocket.Conn // for reading
+	net     net.Conn        // for writing
+	id      string          // of the request that opened it, for the log
+	headers []string        // Authorization, as the upgrade had it
+	opened  time.Time
+	out     *queue
+	slots   chan struct{} // held by what executes
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup // the operations' goroutines
+
+	// The reader's own.
+	inited, acknowledged bool
+	viewer               auth.Viewer
+
+	mu            sync.Mutex
+	operations    map[string]*operation
+	subscriptions int // of operations, those known to be subscriptions
+	leaving       bool
+	closed        int // the code it was shut with; 0: it wasn't, or not yet
+	initTimer     *time.Timer
+	expiryTimer   *time.Timer
+	closeTimer    *time.Timer
+}
+
+func newConn(s *Server, ws *websocket.Conn, nc net.Conn, id string, authorization []string) *conn {
+	c := &conn{
+		server: s, ws: ws, net: nc, id: id, headers: authorization, opened: time.Now(),
+		out:        newQueue(s.limits.Queue),
+		slots:      make(chan struct{}, s.limits.Executions),
+		operations: make(map[string]*operation),
+	}
+	c.ctx, c.cancel = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
+	return c
+}
+
+// serve runs the socket until it has ended. It returns when nothing of it is left.
+func (c *conn) serve() {
+	defer c.server.sockets.remove(c)
+
+	switch {
+	case c.server.sockets.isDraining():
+		c.shut(closeGoingAway, "The server is going away")
+	case c.ws.Subprotocol() != subprotocol:
+		c.shut(closeNoSubprotocol, "Subprotocol not acceptable")
+	default:
+		c.mu.Lock()
+		c.initTimer = time.AfterFunc(c.server.limits.Init, func() {
+			c.shut(closeInitTimeout, "Connection initialisation timeout")
+		})
+		c.mu.Unlock()
+	}
+
+	var writer sync.WaitGroup
+	writer.Go(c.write)
+	code := c.read()
+	writer.Wait()
+	c.cut()
+	c.running.Wait()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, timer := range []*time.Timer{c.initTimer, c.expiryTimer, c.closeTimer} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+	c.server.log.LogAttrs(c.ctx, slog.LevelDebug, "socket closed",
+		slog.String("request", c.id), slog.Int("code", c.closed), slog.Int("peer_code", code),
+		slog.Duration("duration", time.Since(c.opened)))
+}
+
+// shut ends the socket with a close frame, after what waits already. Only the
+// first call counts. It doesn't block.
+func (c *conn) shut(code int, reason string) {
+	var last []byte
+	if code == closeNoStatus {
+		last = controlFrame(websocket.CloseMessage, nil)
+	} else {
+		last = closeFrame(code, reason)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != 0 {
+		return
+	}
+	c.closed = code
+	c.cancel()
+	c.out.end(last, false)
+	c.closeTimer = time.AfterFunc(c.server.limits.Close, c.cut)
+}
+
+// cut ends the socket at once. It may be called more than once.
+func (c *conn) cut() {
+	c.cancel()
+	c.out.end(nil, true)
+	c.net.Close() // it fails if it is closed already
+}
+
+func (c *conn) isShut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed != 0
+}
+
+// read handles what the client sends, until it sends no more. It returns the
+// code that the client closed with.
+func (c *conn) read() (code int) {
+	limits := c.server.limits
+	alive := func() {
+		// It fails only on a closed connection, as reading then does.
+		_ = c.ws.SetReadDeadline(time.Now().Add(limits.Ping + limits.Pong))
+	}
+	c.ws.SetPongHandler(func(string) error { alive(); return nil })
+	c.ws.SetPingHandler(func(payload string) error {
+		alive()
+		c.send(controlFrame(websocket.PongMessage, []byte(payload)))
+		return nil
+	})
+	c.ws.SetCloseHandler(func(int, string) error { return nil }) // read sees the code, too
+
+	for {
+		alive()
+		kind, r, err := c.ws.NextReader()
+		if err == nil && !c.isShut() {
+			var text []byte
+			if text, err = io.ReadAll(io.LimitReader(r, limits.Message+1)); err == nil {
+				c.handle(kind, text)
+			}
+		}
+		if err != nil {
+			return c.readEnded(err)
+		}
+	}
+}
+
+// readEnded does what is left to do when reading failed.
+func (c *conn) readEnded(err error) (code int) {
+	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != closeWithoutClosing {
+		c.shut(closed.Code, "") // the echo, if it is the peer who began
+		c.out.end(nil, true)    // it reads nothing else any more
+		return closed.Code
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || websocket.IsCloseError(err, closeWithoutClosing) {
+		c.cut() // gone, or silent for too long
+		return closeWithoutClosing
+	}
+	// What is left is that the peer broke RFC 6455. Where the next frame begins
+	// is not known any more, so what comes is thrown away until the peer, who is
+	// told so, ends it. To close earlier could lose the close frame on its way.
+	c.shut(closeProtocolError, "")
+	_, _ = io.Copy(io.Discard, c.net)
+	return closeWithoutClosing
+}
+
+// handle does what one message asks for.
+func (c *conn) handle(kind int, text []byte) {
+	switch {
+	case int64(len(text)) > c.server.limits.Message:
+		c.shut(closeTooLarge, "The message is too large")
+		return
+	case kind != websocket.TextMessage:
+		c.shut(closeInvalid, "Messages are text")
+		return
+	case !utf8.Valid(text):
+		c.shut(closeNotUTF8, "")
+		return
+	}
+	m, err := decodeMessage(text)
+	if err != nil {
+		c.shut(closeInvalid, err.Error())
+		return
+	}
+	switch m.kind {
+	case "connection_init":
+		c.init(m)
+	case "ping":
+		c.send(pongFrame(m.payload))
+	case "subscribe":
+		if !c.acknowledged {
+			c.shut(closeUnauthorized, "Unauthorized")
+			return
+		}
+		c.subscribe(m)
+	case "complete":
+		c.complete(m.id)
+	}
+}
+
+// init lets the client in, or not.
+func (c *conn) init(m message) {
+	if c.inited {
+		c.shut(closeTooManyInits, "Too many initialisation requests")
+		return
+	}
+	c.inited = true
+	c.initTimer.Stop()
+	var err error
+	if c.viewer, err = c.server.socketViewer(m.payload, c.headers); err != nil {
+		c.shut(closeForbidden, "Forbidden")
+		return
+	}
+	c.headers = nil
+	if !c.viewer.Expires.IsZero() {
+		c.mu.Lock()
+		c.expiryTimer = time.AfterFunc(time.Until(c.viewer.Expires), func() {
+			c.shut(closeForbidden, "The access token has expired")
+		})
+		c.mu.Unlock()
+	}
+	c.acknowledged = true
+	c.send(ackFrame())
+}
+
+// send puts a frame of no operation into the queue, and waits for room there:
+// a client that reads nothing is not read from. It fails only if the socket
+// ends, and then nobody needs to know.
+func (c *conn) send(frame []byte) { _ = c.out.put(c.ctx, item{frame: frame}) }
+
+// subscribe starts an operation.
+func (c *conn) subscribe(m message) {
+	limits := c.server.limits
+	c.mu.Lock()
+	op := &operation{id: m.id, conn: c}
+	switch {
+	case c.closed != 0 || c.leaving:
+		// The client asks again when it has come back.
+		c.mu.Unlock()
+		return
+	case c.operations[m.id] != nil:
+		c.mu.Unlock()
+		c.shut(closeDuplicate, "Subscriber for "+m.id+" already exists")
+		return
+	case len(c.operations) >= limits.Subscriptions+8*limits.Executions:
+		c.mu.Unlock()
+		refused := c.server.engine.refuse(c.ctx, fault.RateLimited(0, "Too many operations wait on this connection."))
+		c.send(errorFrame(m.id, refused.Errors))
+		return
+	}
+	var ctx context.Context
+	ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, c.viewer))
+	c.operations[m.id] = op
+	c.mu.Unlock()
+	c.running.Go(func() { op.serve(ctx, m.operation) })
+}
+
+// complete ends an operation by the client's wish: nothing is sent of it any
+// more. Ids that are not known belong to operations that have ended already.
+func (c *conn) complete(id string) {
+	c.mu.Lock()
+	op := c.operations[id]
+	c.mu.Unlock()
+	if op != nil {
+		op.muted.Store(true)
+		op.cancel()
+		c.forget(op)
+	}
+}
+
+// forget makes room for the id of an operation that has ended.
+func (c *conn) forget(op *operation) {
+	c.mu.Lock()
+	if c.operations[op.id] == op {
+		delete(c.operations, op.id)
+		if op.subscribed {
+			c.subscriptions--
+		}
+	}
+	left := c.leaving && len(c.operations) == c.subscriptions
+	c.mu.Unlock()
+	if left {
+		c.shut(closeGoingAway, "The server is going away")
+	}
+}
+
+// countSubscription notes that op is a subscription, if one more may be. If the
+// socket is leaving, it is over at once.
+func (c *conn) countSubscription(op *operation) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving {
+		op.cancel()
+	}
+	if c.subscriptions >= c.server.limits.Subscriptions {
+		return fault.RateLimited(0, "There are too many subscriptions on this connection.")
+	}
+	if c.operations[op.id] == op && !op.subscribed {
+		op.subscribed = true
+		c.subscriptions++
+	}
+	return nil
+}
+
+// leave ends subscriptions now and the socket when the queries and mutations
+// that run have been answered. It doesn't block.
+func (c *conn) leave() {
+	c.mu.Lock()
+	c.leaving = true
+	for _, op := range c.operations {
+		if op.subscribed {
+			op.cancel()
+		}
+	}
+	left := len(c.operations) == c.subscriptions
+	c.mu.Unlock()
+	if left {
+		c.shut(closeGoingAway, "The server is going away")
+	}
+}

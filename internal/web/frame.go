@@ -1,0 +1,54 @@
+package web
+
+import (
+	"encoding/binary"
+
+	"github.com/gorilla/websocket"
+)
+
+// maxHeader is the length of the longest frame header that a server sends.
+const maxHeader = 10
+
+// frame returns one unmasked, unfragmented frame (RFC 6455, section 5.2), whose
+// payload is what write appends to the buffer it is given. size is a guess of
+// the payload's length.
+//
+// Frames are made here rather than by gorilla/websocket so that many can go out
+// in one write.
+func frame(opcode byte, size int, write func([]byte) []byte) []byte {
+	b := write(make([]byte, maxHeader, maxHeader+size))
+	n := len(b) - maxHeader
+	var start int
+	switch {
+	case n < 126:
+		start = maxHeader - 2
+		b[start+1] = byte(n)
+	case n <= 0xffff:
+		start = maxHeader - 4
+		b[start+1] = 126
+		binary.BigEndian.PutUint16(b[start+2:], uint16(n))
+	default:
+		start = maxHeader - 10
+		b[start+1] = 127
+		binary.BigEndian.PutUint64(b[start+2:], uint64(n))
+	}
+	b[start] = 0x80 | opcode // FIN
+	return b[start:]
+}
+
+func controlFrame(opcode byte, payload []byte) []byte {
+	return frame(opcode, len(payload), func(b []byte) []byte { return append(b, payload...) })
+}
+
+// maxReason is the longest reason that fits into a close frame, whose payload
+// is at most 125 bytes (RFC 6455, section 5.5).
+const maxReason = 123
+
+// closeFrame says why the socket ends. A reason too long is cut.
+func closeFrame(code int, reason string) []byte {
+	return controlFrame(websocket.CloseMessage, websocket.FormatCloseMessage(code, clip(reason, maxReason)))
+}
+
+func textFrame(size int, write func([]byte) []byte) []byte {
+	return frame(websocket.TextMessage, size, write)
+}

@@ -1,0 +1,195 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/gorilla/websocket"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"tidings/internal/auth"
+	"tidings/internal/fault"
+)
+
+const subscriptionsRunElsewhere = "Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws."
+
+// serveGraphQL answers a GraphQL request over HTTP, or opens a socket.
+//
+// A request that isn't a well-formed one is refused with a status that says
+// why, whatever it accepts. Of one that is well formed, the status is 200 in
+// application/json; in application/graphql-response+json it is 200 if the
+// operation ran and 4xx or 5xx if not (GraphQL over HTTP, section 6.4).
+func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
+	if websocket.IsWebSocketUpgrade(r) {
+		s.upgrade(w, r)
+		return
+	}
+	w.Header().Add("Vary", "Accept")
+	media := negotiate(r.Header.Values("Accept"))
+	a := answer{s.engine, w, r, media}
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, POST")
+		a.refuse(http.StatusMethodNotAllowed, fault.BadInput("", "This address takes GET and POST."))
+		return
+	case media == "":
+		a.refuse(http.StatusNotAcceptable, fault.BadInput("", "Responses are "+typeResponse+" or "+typeJSON+"."))
+		return
+	case s.origins.cross.Check(r) != nil:
+		a.refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
+		return
+	}
+
+	viewer, err := s.viewer(r.Header.Values("Authorization"))
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, section 3
+		a.refuse(http.StatusUnauthorized, err)
+		return
+	}
+	params, status, err := s.params(w, r)
+	if err != nil {
+		a.refuse(status, err)
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(r.Context(), s.limits.Operation)
+	defer cancel()
+	ctx = auth.WithViewer(context.WithValue(ctx, requestIDKey{}, w.Header().Get(requestIDHeader)), viewer)
+	oc, resp := s.engine.begin(ctx, params)
+	if resp == nil {
+		switch kind := oc.Operation.Operation; {
+		case kind == ast.Subscription:
+			resp = s.engine.refuse(ctx, fault.BadInput("", subscriptionsRunElsewhere))
+		case kind != ast.Query && r.Method == http.MethodGet:
+			w.Header().Set("Allow", "POST")
+			a.refuse(http.StatusMethodNotAllowed, fault.BadInput("", "GET runs queries only: send this with POST."))
+			return
+		default:
+			if resp = s.engine.run(ctx, oc); resp == nil {
+				resp = s.engine.refuse(ctx, context.Cause(ctx))
+			}
+		}
+	}
+	note(w, viewer, oc, outcome(resp))
+	a.write(statusOf(media, resp), resp)
+}
+
+// statusOf returns the status of a response to a well-formed request.
+func statusOf(media string, r *graphql.Response) int {
+	if media == typeJSON || r.Data != nil {
+		return http.StatusOK
+	}
+	for _, err := range r.Errors {
+		if codeOf(err) == string(fault.CodeInternal) {
+			return http.StatusInternalServerError
+		}
+	}
+	return http.StatusBadRequest
+}
+
+// viewer returns who asks, by the Authorization headers of a request:
+// anonymous if there are none.
+func (s *Server) viewer(headers []string) (auth.Viewer, error) {
+	if len(headers) > 1 {
+		return auth.Viewer{}, fault.Unauthenticated("There is more than one Authorization header.")
+	}
+	token, ok, err := auth.BearerToken(strings.Join(headers, ""))
+	if err != nil {
+		return auth.Viewer{}, fault.Unauthenticated(auth.ErrBearer.Error())
+	}
+	if !ok {
+		return auth.Viewer{}, nil
+	}
+	return s.verify(token)
+}
+
+func (s *Server) verify(token string) (auth.Viewer, error) {
+	viewer, err := s.tokens.Verify(token)
+	if err != nil {
+		return auth.Viewer{}, fault.Unauthenticated(auth.ErrToken.Error()).Because(err)
+	}
+	return viewer, nil
+}
+
+// params reads the parameters of a request. The status belongs to the error.
+func (s *Server) params(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, int, error) {
+	bad := func(status int, err error) (*graphql.RawParams, int, error) {
+		return nil, status, fault.BadInput("", err.Error())
+	}
+	if r.Method == http.MethodGet {
+		params, err := paramsOfURL(r.URL.RawQuery)
+		if err != nil {
+			return bad(http.StatusBadRequest, err)
+		}
+		return params, 0, nil
+	}
+	if !sendsJSON(r.Header) {
+		return bad(http.StatusUnsupportedMediaType, refusal("The body must be application/json in UTF-8, not compressed."))
+	}
+	body, err := s.body(w, r)
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return bad(http.StatusRequestEntityTooLarge,
+				refusal("The body is larger than "+strconv.FormatInt(s.maxBody, 10)+" bytes."))
+		}
+		return bad(http.StatusBadRequest, refusal("The body ended before it was complete."))
+	}
+	params, err := decodeParams(body)
+	if err == nil && params.Query == "" {
+		err = errNoQuery
+	}
+	if err != nil {
+		return bad(http.StatusBadRequest, err)
+	}
+	return params, 0, nil
+}
+
+// body reads a request's body, as much as a body may have. What is said to be
+// too long isn't begun.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > s.maxBody {
+		w.Header().Set("Connection", "close")
+		return nil, &http.MaxBytesError{Limit: s.maxBody}
+	}
+	limited := http.MaxBytesReader(w, r.Body, s.maxBody)
+	if r.ContentLength < 0 {
+		return io.ReadAll(limited)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(limited, body)
+	return body, err
+}
+
+// answer writes the response to one request.
+type answer struct {
+	engine *engine
+	w      http.ResponseWriter
+	r      *http.Request
+	media  string // "" if the client takes none of ours: it gets JSON with the status that says so
+}
+
+// refuse answers that the request isn't one that can run.
+func (a answer) refuse(status int, err error) {
+	resp := a.engine.refuse(a.r.Context(), err)
+	note(a.w, auth.Viewer{}, nil, outcome(resp))
+	a.write(status, resp)
+}
+
+func (a answer) write(status int, resp *graphql.Response) {
+	body := appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
+	media := a.media
+	if media == "" {
+		media = typeJSON
+	}
+	h := a.w.Header()
+	h.Set("Content-Type", media+"; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	a.w.WriteHeader(status)
+	_, _ = a.w.Write(body) // the client may be gone: nobody to tell
+}

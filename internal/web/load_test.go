@@ -1,0 +1,301 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"tidings/internal/gid"
+	"tidings/internal/web"
+)
+
+const every = `subscription($after: String) { posted(after: $after) { text } }`
+
+// delivered returns a message's text and cursor.
+func delivered(t *testing.T, message string) (text, cursor string) {
+	t.Helper()
+	rest, ok := strings.CutPrefix(message, `{"id":"1","type":"next","payload":{"data":{"posted":{"text":"`)
+	text, cursor, also := strings.Cut(rest, `"}},"extensions":{"cursor":"`)
+	if !ok || !also {
+		t.Fatalf("got %.200s", message)
+	}
+	return text, strings.TrimSuffix(cursor, `"}}}`)
+}
+
+// TestStalledReader: of 50 subscribers one stops reading. The others get all
+// of it, the one is closed, what the server holds for it is bounded, and it has
+// missed nothing when it resumes.
+func TestStalledReader(t *testing.T) {
+	const posts, size = 60, 16 << 10
+	w := newWorld(t, func(o *web.Options) {
+		o.Limits.Queue = 64 << 10
+		o.Limits.Write = 300 * time.Millisecond
+		o.Limits.Close = 200 * time.Millisecond
+	})
+	var clients []*client
+	for range 50 {
+		c := w.open("")
+		c.subscribe("1", every, `{"after":"`+w.log.cursor(0)+`"}`)
+		clients = append(clients, c)
+	}
+	stalled := clients[0]
+	author := gid.NewUser()
+	go func() {
+		for range posts {
+			w.log.post(author, fmt.Sprint("letters ", size))
+		}
+	}()
+	var reading sync.WaitGroup
+	for _, c := range clients[1:] {
+		reading.Go(func() {
+			for i := range posts {
+				message, err := c.read()
+				if err != nil {
+					t.Errorf("post %d: %v", i, err)
+					return
+				}
+				if len(message) < size {
+					t.Errorf("got %.200s", message)
+					return
+				}
+			}
+		})
+	}
+	reading.Wait()
+	eventually(t, "the stalled one to be closed", func() bool {
+		return strings.Contains(w.lines.String(), `"msg":"socket closed"`)
+	})
+	if got := w.lines.String(); !strings.Contains(got, `"code":1013`) || strings.Count(got, `"msg":"socket closed"`) != 1 {
+		t.Errorf("not the one, or not with 1013: %s", got)
+	}
+
+	// It wakes up, sees what was on its way, and resumes behind that.
+	seen, after := 0, w.log.cursor(0)
+	for {
+		message, err := stalled.read()
+		if err != nil {
+			if closed, ok := err.(*websocket.CloseError); ok && closed.Code != 1013 && closed.Code != 1006 {
+				t.Error(err)
+			}
+			break
+		}
+		_, after = delivered(t, message)
+		seen++
+	}
+	if seen == posts {
+		t.Fatal("it never stalled")
+	}
+	c := w.open("")
+	c.subscribe("1", every, `{"after":"`+after+`"}`)
+	for ; seen < posts; seen++ {
+		if text, _ := delivered(t, c.next()); len(text) != size {
+			t.Fatalf("got %.200s", text)
+		}
+	}
+	c.quiet()
+}
+
+// TestSlowReader: who reads slowly, but reads, is waited for and gets all of it,
+// also what is larger than the queue.
+func TestSlowReader(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.Limits.Queue = 8 << 10 })
+	c := w.open("")
+	c.subscribe("1", every, `{"after":"`+w.log.cursor(0)+`"}`)
+	author := gid.NewUser()
+	var sizes []int
+	for i := range 40 {
+		sizes = append(sizes, 1000+i*977)
+		w.log.post(author, fmt.Sprint("letters ", sizes[i]))
+	}
+	w.gate("late")
+	w.log.post(author, "gate late")
+	for i, size := range sizes {
+		if i == 20 {
+			// Everything that can wait for it waits now: the rest is still in the log.
+			c.send(`{"id":"2","type":"subscribe","payload":{"query":"{ hello }"}}`)
+		}
+		message := c.next()
+		if strings.HasPrefix(message, `{"id":"2"`) {
+			message = c.next()
+		}
+		if strings.HasPrefix(message, `{"id":"2"`) {
+			message = c.next()
+		}
+		if text, _ := delivered(t, message); len(text) != size {
+			t.Fatalf("post %d has %d letters, want %d", i, len(text), size)
+		}
+	}
+}
+
+// TestMemoryOfStalled: a hundred stalled sockets hold their queues and no more,
+// however much there is to tell them.
+func TestMemoryOfStalled(t *testing.T) {
+	const sockets, posts, size, queue = 20, 2000, 16 << 10, 64 << 10
+	w := newWorld(t, func(o *web.Options) { o.Limits.Queue = queue })
+	author := gid.NewUser()
+	for range posts { // 32 MB for each
+		w.log.post(author, fmt.Sprint("letters ", size))
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range sockets {
+		c := w.open("")
+		c.subscribe("1", every, `{"after":"`+w.log.cursor(0)+`"}`)
+		c.next()
+	}
+	// The last of them is stuck when a query beside it has no answer: then its
+	// queue is full, and the others had more time.
+	g := w.gate("g")
+	c := w.open("")
+	c.subscribe("1", every, `{"after":"`+w.log.cursor(0)+`"}`)
+	c.subscribe("2", `{ wait(key: "g") }`, "")
+	within(t, g.entered, "the query")
+	close(g.open)
+	within(t, g.left, "the query")
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	held := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	if most := int64(sockets+1) * (queue + 5*size + 64<<10); held > most {
+		t.Errorf("%d sockets hold %d KiB, want at most %d", sockets, held>>10, most>>10)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.Spread = 50 * time.Millisecond })
+	g := w.gate("g")
+	busy := w.open("")
+	busy.subscribe("m", `mutation { wait(key: "g") }`, "")
+	busy.subscribe("1", every, `{"after":"`+w.log.cursor(0)+`"}`)
+	within(t, g.entered, "the mutation")
+	var idle []*client
+	for range 10 {
+		c := w.open("")
+		c.subscribe("1", every, "")
+		c.subscribe("2", "{ hello }", "")
+		c.expect(`{"id":"2","type":"next","payload":{"data":{"hello":"hello world"}}}`, `{"id":"2","type":"complete"}`)
+		idle = append(idle, c)
+	}
+
+	drained := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		drained <- w.server.Drain(ctx)
+	}()
+	for _, c := range idle {
+		c.expectClose(1001, "The server is going away")
+	}
+	if got := w.do("GET", "/readyz", ""); got.String() != "503 draining\n" {
+		t.Error(got)
+	}
+	if got := w.do("GET", "/healthz", ""); got.status != 200 {
+		t.Error(got)
+	}
+	w.dial().expectClose(1001, "The server is going away")
+	// The mutation is waited for; what is asked now is left to the next server.
+	eventually(t, "the busy socket to leave", func() bool {
+		return strings.Contains(w.lines.String(), `"type":"subscription","request":"`+busy.resp.Header.Get("X-Request-Id"))
+	})
+	busy.subscribe("new", `mutation { post(text: "never") { id } }`, "")
+	busy.quiet()
+	close(g.open)
+	busy.expect(`{"id":"m","type":"next","payload":{"data":{"wait":"g"}}}`, `{"id":"m","type":"complete"}`)
+	busy.expectClose(1001, "The server is going away")
+	if err := within(t, drained, "the end"); err != nil {
+		t.Error(err)
+	}
+	if len(w.log.events) != 0 {
+		t.Error("a mutation ran that was not answered")
+	}
+	if _, err := w.tryDial(); err == nil {
+		t.Error("a socket was opened after the end")
+	}
+	if got := w.post(`{"query":"{ hello }"}`); got.status != 200 {
+		t.Error(got)
+	}
+}
+
+// TestDrainDeadline: what is not done by then is cut off.
+func TestDrainDeadline(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.Spread = time.Hour })
+	g := w.gate("g")
+	busy, idle := w.open(""), w.open("")
+	busy.subscribe("m", `mutation { wait(key: "g") }`, "")
+	within(t, g.entered, "the mutation")
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	if err := w.server.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if err := within(t, g.left, "the mutation to stop"); err == nil {
+		t.Error("it ran to its end")
+	}
+	busy.expectClose(websocket.CloseAbnormalClosure, "unexpected EOF")
+	idle.expectClose(1001, "The server is going away")
+	if err := w.server.Drain(context.Background()); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestGoneClient: the work for a client that is gone stops.
+func TestGoneClient(t *testing.T) {
+	w := newWorld(t)
+	g := w.gate("g")
+	c := w.open("")
+	c.subscribe("m", `mutation { wait(key: "g") }`, "")
+	c.subscribe("1", every, "")
+	within(t, g.entered, "the mutation")
+	c.ws.NetConn().Close()
+	if err := within(t, g.left, "the mutation to stop"); err == nil {
+		t.Error("it ran to its end")
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "POST", w.http.URL+"/graphql", strings.NewReader(`{"query":"{ wait(key: \"g\") }"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", plainJSON)
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := w.http.Client().Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		answered <- err
+	}()
+	within(t, g.entered, "the query")
+	cancel()
+	within(t, answered, "the client")
+	if err := within(t, g.left, "the query to stop"); err == nil {
+		t.Error("it ran to its end")
+	}
+}
+
+// TestOperationTimeout: an operation has its time, and then an answer.
+func TestOperationTimeout(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.Limits.Operation = 50 * time.Millisecond })
+	if got := w.post(`{"query":"{ wait(key: \"g\") }"}`); !strings.Contains(got.body, `"code":"INTERNAL"`) {
+		t.Error(got)
+	}
+	c := w.open("")
+	c.subscribe("1", `{ wait(key: "g") }`, "")
+	if got := c.next(); !strings.Contains(got, `"code":"INTERNAL"`) {
+		t.Error(got)
+	}
+	c.expect(`{"id":"1","type":"complete"}`)
+	w.log.post(gid.NewUser(), "gate g")
+	c.subscribe("2", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "")
+	if got := c.next(); !strings.HasPrefix(got, `{"id":"2","type":"error"`) {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,158 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// refusal is what is wrong with a request, in a sentence for the client that
+// quotes nothing that came from it.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	errNotUTF8   = refusal("The request is not valid UTF-8.")
+	errNotJSON   = refusal("The request is not one valid JSON value.")
+	errNotObject = refusal("The request is not a JSON object.")
+	errNoQuery   = refusal("The parameter query is missing.")
+	errBadURL    = refusal("The query string of the URL is not well formed.")
+)
+
+// fieldError says which field of a request has a value of the wrong type.
+type fieldError struct{ field, want string }
+
+func (e *fieldError) Error() string { return "The field " + e.field + " must be " + e.want + "." }
+
+// A field is where the value of an object's field goes, and what it must be.
+type field struct {
+	into any // as for json.Unmarshal, zero
+	want string
+}
+
+// decodeObject reads text as one JSON object in UTF-8 and each field that
+// known has into its place. Names match exactly; other fields are passed over,
+// and of a field that comes twice the last counts. Numbers become json.Number,
+// for a float64 would not hold every integer.
+func decodeObject(text []byte, known func(name string) field) error {
+	if !utf8.Valid(text) {
+		return errNotUTF8
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if start, err := d.Token(); err != nil {
+		return errNotJSON
+	} else if start != json.Delim('{') {
+		return errNotObject
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return errNotJSON
+		}
+		f := known(name.(string)) // the decoder lets no other token stand here
+		if f.into == nil {
+			f.into = new(json.RawMessage)
+		}
+		if err := d.Decode(f.into); err != nil {
+			if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+				return &fieldError{name.(string), f.want}
+			}
+			return errNotJSON
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return errNotJSON
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errNotJSON
+	}
+	return nil
+}
+
+const (
+	aString = "a string"
+	aMap    = "an object"
+)
+
+// decodeParams reads the parameters of a request from a JSON object
+// (GraphQL over HTTP, section 5.1). A missing query is errNoQuery; all fields
+// but query may be null.
+func decodeParams(text []byte) (*graphql.RawParams, error) {
+	var query, operation *string
+	p := new(graphql.RawParams)
+	err := decodeObject(text, func(name string) field {
+		switch name {
+		case "query":
+			query = nil
+			return field{&query, aString}
+		case "operationName":
+			operation = nil
+			return field{&operation, aString}
+		case "variables":
+			p.Variables = nil
+			return field{&p.Variables, aMap}
+		case "extensions":
+			p.Extensions = nil
+			return field{&p.Extensions, aMap}
+		}
+		return field{}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if query == nil {
+		return nil, errNoQuery
+	}
+	p.Query = *query
+	if operation != nil {
+		p.OperationName = *operation
+	}
+	return p, nil
+}
+
+// paramsOfURL reads the parameters of a GET request (GraphQL over HTTP, section
+// 5.3): the maps are JSON in their turn.
+func paramsOfURL(rawQuery string) (*graphql.RawParams, error) {
+	values, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return nil, errBadURL
+	}
+	p := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")}
+	if p.Query == "" {
+		return nil, errNoQuery
+	}
+	if !utf8.ValidString(p.Query) || !utf8.ValidString(p.OperationName) {
+		return nil, errNotUTF8
+	}
+	for name, into := range map[string]*map[string]any{"variables": &p.Variables, "extensions": &p.Extensions} {
+		if s := values.Get(name); s != "" {
+			if *into, err = decodeMap(name, s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// decodeMap reads a JSON object or null.
+func decodeMap(name, text string) (m map[string]any, err error) {
+	if !utf8.ValidString(text) {
+		return nil, errNotUTF8
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.UseNumber()
+	if err := d.Decode(&m); err != nil {
+		return nil, &fieldError{name, aMap + " in JSON"}
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, &fieldError{name, aMap + " in JSON"}
+	}
+	return m, nil
+}

@@ -1,0 +1,210 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"tidings/internal/fault"
+)
+
+// sockets are the open ones of a Server. Its lock comes before a conn's.
+type sockets struct {
+	draining atomic.Bool
+
+	mu      sync.Mutex
+	open    map[*conn]struct{}
+	empty   *sync.Cond // on mu: open is empty
+	drained bool       // and stays empty
+}
+
+func (s *sockets) isDraining() bool { return s.draining.Load() }
+
+func (s *sockets) isDrained() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drained
+}
+
+// add takes in a socket, unless none may come any more.
+func (s *sockets) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drained {
+		return false
+	}
+	s.open[c] = struct{}{}
+	return true
+}
+
+func (s *sockets) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.open, c); len(s.open) == 0 {
+		s.empty.Broadcast()
+	}
+}
+
+func (s *sockets) all() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*conn, 0, len(s.open))
+	for c := range s.open {
+		all = append(all, c)
+	}
+	return all
+}
+
+// wait returns when there is no socket left, and sees to it that none comes.
+func (s *sockets) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.open) > 0 {
+		s.empty.Wait()
+	}
+	s.drained = true
+}
+
+// upgrade opens a socket. From there on it has goroutines of its own, and the
+// request is over.
+//
+// While the server drains, a new socket is closed at once with 1001: the stock
+// client comes back on that, and gives up on a handshake that was refused.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	if !s.origins.allowSocket(r) {
+		answer{s.engine, w, r, typeJSON}.refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
+		return
+	}
+	if s.sockets.isDrained() {
+		plain(w, http.StatusServiceUnavailable, "draining")
+		return
+	}
+	h := &hijacker{ResponseWriter: w}
+	upgrader := websocket.Upgrader{
+		HandshakeTimeout: s.limits.Write,
+		ReadBufferSize:   1 << 10,
+		WriteBufferPool:  unusedWriteBuffers,
+		Subprotocols:     []string{subprotocol},
+		CheckOrigin:      func(*http.Request) bool { return true }, // checked above
+	}
+	ws, err := upgrader.Upgrade(h, r, http.Header{requestIDHeader: {w.Header().Get(requestIDHeader)}})
+	if err != nil {
+		return // the client has been told
+	}
+	h.conn.upgraded.Store(true)
+	c := newConn(s, ws, h.conn.Conn, w.Header().Get(requestIDHeader), r.Header.Values("Authorization"))
+	if !s.sockets.add(c) {
+		c.cut()
+		return
+	}
+	go c.serve()
+}
+
+// unusedWriteBuffers keeps gorilla/websocket from making a write buffer for
+// each connection.
+var unusedWriteBuffers = new(sync.Pool)
+
+// hijacker gives gorilla/websocket a connection to read from.
+type hijacker struct {
+	http.ResponseWriter
+	conn *readSide
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn = &readSide{Conn: nc}
+	return h.conn, rw, nil
+}
+
+// readSide is a connection on which, once upgraded, writes do nothing. The
+// frames that gorilla/websocket would write of itself (on a protocol error) must
+// not fall into those of the conn's writer.
+type readSide struct {
+	net.Conn
+	upgraded atomic.Bool
+}
+
+func (c *readSide) Write(b []byte) (int, error) {
+	if c.upgraded.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *readSide) SetWriteDeadline(t time.Time) error {
+	if c.upgraded.Load() {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Drain ends the sockets: /readyz fails from now on, subscriptions stop, queries
+// and mutations that run are waited for, and each socket is closed with 1001,
+// on which clients come back elsewhere and resume. The closing is spread as
+// Options.Spread says. What is left when ctx is over is cut off, and then the
+// error is ctx's. In either case no goroutine of a socket is left, unless one
+// hangs in a resolver that doesn't return when its context ends: that is waited
+// for no longer than Limits.Close.
+//
+// Plain requests go on being answered meanwhile, with "Connection: close": they
+// are for http.Server.Shutdown to wait for, after Drain.
+func (s *Server) Drain(ctx context.Context) error {
+	s.sockets.draining.Store(true)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.sockets.wait()
+	}()
+	s.leave(ctx, gone)
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	hung := time.After(s.limits.Close)
+	for {
+		for _, c := range s.sockets.all() {
+			c.cut()
+		}
+		select {
+		case <-gone:
+			return ctx.Err()
+		case <-hung:
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond): // one may have been opened meanwhile
+		}
+	}
+}
+
+// leave tells each socket to go, spread over time.
+func (s *Server) leave(ctx context.Context, gone <-chan struct{}) {
+	spread := s.spread
+	if end, ok := ctx.Deadline(); ok {
+		spread = max(0, min(spread, time.Until(end)/2))
+	}
+	all := s.sockets.all()
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	start := time.Now()
+	for i, c := range all {
+		// Each has a slot of its own, and leaves somewhere in it.
+		at := time.Duration((float64(i) + rand.Float64()) / float64(len(all)) * float64(spread))
+		select {
+		case <-time.After(time.Until(start.Add(at))):
+			c.leave()
+		case <-gone:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
