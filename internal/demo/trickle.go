@@ -96,7 +96,7 @@ func (c *content) round(round int, length time.Duration) []moment {
 		post.Comments = nil
 		posted := start + time.Duration(i)*spacing
 		if i > 0 {
-			posted += rng.N(spacing / 3)
+			posted += time.Duration(rng.Int64N(int64(spacing / 3)))
 		}
 		moments = append(moments, moment{posted, Item{Post: &post}})
 		for _, comment := range comments {
@@ -111,7 +111,7 @@ func (c *content) round(round int, length time.Duration) []moment {
 	between := length / time.Duration(len(c.late))
 	for i, at := range order(len(c.late), round, rng) {
 		r := c.late[at]
-		when := start + time.Duration(i)*between + rng.N(between)
+		when := start + time.Duration(i)*between + time.Duration(rng.Int64N(int64(between)))
 		moments = append(moments, moment{when, Item{On: r.on, Comment: r.comment(round)}})
 	}
 	return moments
