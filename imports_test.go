@@ -14,6 +14,7 @@ var allowed = map[string][]string{
 	"tidings":                        {"internal/app", "internal/config"},
 	"tidings/internal/app":           {"..."},
 	"tidings/internal/testkit":       {"..."},
+	"tidings/internal/testkit/...":   {"internal/testkit/..."},
 	"tidings/graph":                  {"graph/...", "ent/...", "internal/relay", "internal/eventlog", "internal/live", "internal/auth", "internal/event", "internal/fault", "internal/gid", "internal/search"},
 	"tidings/graph/model":            {"ent/..."},
 	"tidings/graph/scalar":           {"internal/fault"},

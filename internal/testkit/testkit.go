@@ -81,6 +81,13 @@ func StartWith(t testing.TB, cfg config.Config) *Node {
 	return n
 }
 
+// At speaks to a server that somebody else runs.
+func At(t testing.TB, url string) *Node {
+	n := &Node{t: t, URL: url, Log: new(Buffer), stop: func() {}, done: make(chan struct{})}
+	close(n.done)
+	return n
+}
+
 // Stop drains the server and waits for its end. It may be called again.
 func (n *Node) Stop() {
 	n.stop()
