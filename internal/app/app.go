@@ -112,6 +112,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Log:        a.log,
 		Origins:    a.cfg.Origins,
 		MaxBody:    a.cfg.MaxBody,
+		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
 		Ready:      a.ready,
 		Spread:     a.cfg.Drain,

@@ -1,0 +1,86 @@
+// The tabs that the page opens with. operations.test.mjs holds them against the schema.
+
+const query = `# Welcome to Tidings!
+# Press the pink button, or Ctrl+Enter, to ask for this.
+# Ctrl+Space between the braces shows what else there is.
+query LatestPosts {
+  posts(first: 5) {
+    nodes {
+      id
+      title
+      author { username fullName }
+      comments(first: 2) {
+        totalCount
+        nodes { content author { username } }
+      }
+    }
+  }
+  users(first: 3, orderBy: { field: USERNAME }) {
+    nodes { username posts(first: 2) { nodes { title } } }
+  }
+}
+`;
+
+const signUp = `# Everybody may make an account.
+# Choose a name and a password below, under "Variables".
+mutation SignUp($input: CreateUserInput!) {
+  createUser(input: $input) {
+    id
+    username
+    email
+  }
+}
+`;
+
+const logIn = `# Log in, and copy the accessToken of the answer:
+# the next tab wants it, under "Headers".
+mutation LogIn($input: LogInInput!) {
+  logIn(input: $input) {
+    accessToken
+    expiresAt
+    user { username }
+  }
+}
+`;
+
+const post = `# First paste your access token below, under "Headers".
+# To see the post arrive, start the next tab before.
+mutation WritePost($input: CreatePostInput!) {
+  createPost(input: $input) {
+    id
+    title
+    published
+    createdAt
+  }
+}
+`;
+
+const subscription = `# This one stays open, and shows each new post at once.
+# Cut the connection if you like: when it is back, it goes
+# on after the last post it saw.
+subscription NewPosts($after: Cursor) {
+  postCreated(after: $after) {
+    id
+    title
+    author { username }
+  }
+}
+`;
+
+const json = (value) => JSON.stringify(value, null, 2);
+const password = 'Choose-1-yourself';
+
+export const tabs = [
+  { query },
+  {
+    query: signUp,
+    variables: json({ input: { username: 'newcomer', fullName: 'New Comer', email: 'newcomer@example.org', password } }),
+  },
+  { query: logIn, variables: json({ input: { login: 'newcomer', password } }) },
+  {
+    query: post,
+    variables: json({ input: { title: 'Hello from the playground', content: 'My first post.', published: true } }),
+    headers: json({ Authorization: 'Bearer PASTE_YOUR_ACCESS_TOKEN' }),
+  },
+  { query: subscription, variables: json({ after: null }) },
+];
