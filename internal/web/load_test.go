@@ -37,8 +37,8 @@ func TestStalledReader(t *testing.T) {
 	const posts, size = 60, 16 << 10
 	w := newWorld(t, func(o *web.Options) {
 		o.Limits.Queue = 64 << 10
-		o.Limits.Write = 300 * time.Millisecond
-		o.Limits.Close = 200 * time.Millisecond
+		o.Limits.Write = 2 * time.Second
+		o.Limits.Close = time.Second
 	})
 	var clients []*client
 	for range 50 {
