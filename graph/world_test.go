@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,9 +32,9 @@ type world struct {
 	store   *store.Store
 	log     *recordingLog
 	exec    *executor.Executor
-	written bytes.Buffer // what the presenter logs
+	written *bytes.Buffer // what the presenter logs
 
-	mu sync.Mutex
+	mu *sync.Mutex
 }
 
 // everywhere runs a test in a world on each database.
@@ -55,18 +54,33 @@ func newWorld(t *testing.T, d config.Database) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	w := &world{t: t, store: s}
+	w := &world{t: t, store: s, mu: new(sync.Mutex), written: new(bytes.Buffer)}
 	tokens, err := auth.NewTokens([][]byte{[]byte(strings.Repeat("s", 32))}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.log = &recordingLog{client: s.Client()}
-	w.exec = executor.New(graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
-		Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Tokens: tokens,
-	}}))
-	w.exec.Use(graph.LiveCursor{Log: w.log})
-	w.exec.SetErrorPresenter(graph.Presenter(slog.New(slog.NewTextHandler(w, nil))))
+	w.exec = newExecutor(&graph.Resolver{Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Tokens: tokens}, w)
 	return w
+}
+
+func newExecutor(r *graph.Resolver, w *world) *executor.Executor {
+	exec := executor.New(graph.NewExecutableSchema(graph.Config{Resolvers: r}))
+	exec.Use(graph.LiveCursor{Log: w.log})
+	exec.SetErrorPresenter(graph.Presenter(slog.New(slog.NewTextHandler(w, nil))))
+	return exec
+}
+
+// forget deletes everybody and with them everything.
+func (w *world) forget() {
+	w.t.Helper()
+	err := w.log.Write(auth.AsSystem(w.t.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		_, err := tx.User.Delete().Exec(ctx)
+		return nil, err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // Write implements io.Writer for the presenter's log.
@@ -251,8 +265,6 @@ func (a answer) fails(want string) {
 		a.t.Errorf("errors %q, want %q: %v", got, want, a.Errors)
 	}
 }
-
-var counter atomic.Int64
 
 // user signs somebody up.
 func (w *world) user(name string) gid.User {

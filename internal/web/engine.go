@@ -24,8 +24,11 @@ type engine struct {
 	present graphql.ErrorPresenterFunc
 }
 
-func newEngine(schema graphql.ExecutableSchema, extensions []graphql.HandlerExtension, log *slog.Logger) *engine {
-	e := &engine{exec: executor.New(schema), present: fault.Presenter(log)}
+func newEngine(schema graphql.ExecutableSchema, extensions []graphql.HandlerExtension, present graphql.ErrorPresenterFunc, log *slog.Logger) *engine {
+	if present == nil {
+		present = fault.Presenter(log)
+	}
+	e := &engine{exec: executor.New(schema), present: present}
 	e.exec.SetErrorPresenter(e.present)
 	e.exec.SetRecoverFunc(fault.Recover(log))
 	e.exec.SetParserTokenLimit(maxTokens)

@@ -48,16 +48,20 @@ type Options struct {
 	// document is parsed and validated: that is where an operation's cost can
 	// be judged before it costs anything.
 	Extensions []graphql.HandlerExtension
-	Hub        Hub
-	Tokens     Tokens
-	Log        *slog.Logger
+	// Presenter turns the errors of resolvers into what clients see. nil is
+	// fault.Presenter, which knows no errors but faults.
+	Presenter graphql.ErrorPresenterFunc
+	Hub       Hub
+	Tokens    Tokens
+	Log       *slog.Logger
 	// Origins are the browser origins ("https://example.org") that may use the
 	// server beside its own. Requests without an Origin header don't come from
 	// a page, and are let through.
 	Origins []string
 	// MaxBody bounds a request's body in bytes. 0 is 256 KiB.
 	MaxBody int64
-	// Playground is the page at /. Without it / is not found.
+	// Playground is the page at / and what belongs to it below /playground/.
+	// Without it they are not found.
 	Playground http.Handler
 	// SDL is the text of /schema.graphql.
 	SDL string
@@ -168,7 +172,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		hub: o.Hub, tokens: o.Tokens, log: o.Log, origins: allowed,
-		engine:  newEngine(o.Schema, o.Extensions, o.Log),
+		engine:  newEngine(o.Schema, o.Extensions, o.Presenter, o.Log),
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}
 	or(&s.maxBody, 256<<10)
@@ -182,6 +186,7 @@ func New(o Options) (*Server, error) {
 	mux.Handle("/readyz", read(http.HandlerFunc(s.serveReady)))
 	if o.Playground != nil {
 		mux.Handle("/{$}", read(o.Playground))
+		mux.Handle("/playground/", read(o.Playground))
 	}
 	s.handler = mux
 	return s, nil

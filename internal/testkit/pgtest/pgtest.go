@@ -1,8 +1,7 @@
 // Package pgtest gives tests databases of a real Postgres.
 //
 // It is the server that TIDINGS_TEST_POSTGRES names (a URL whose user may create databases), or else a throw-away one
-// made of the local programs, one for each test process. Where there is neither, the test is skipped; it fails when
-// TIDINGS_TEST_REQUIRE lists postgres.
+// made of the local programs, one for each test process. Where there is neither, the test is skipped (package require).
 package pgtest
 
 import (
@@ -16,9 +15,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +23,8 @@ import (
 	"time"
 
 	_ "github.com/lib/pq"
+
+	"tidings/internal/testkit/require"
 )
 
 // Database returns the URL of a new, empty database, which goes when the test ends.
@@ -33,7 +32,7 @@ func Database(t testing.TB) string {
 	t.Helper()
 	server, err := server()
 	if err != nil {
-		Missing(t, "postgres", err)
+		require.Missing(t, "postgres", err)
 	}
 	admin, err := sql.Open("postgres", server.String())
 	if err != nil {
@@ -57,15 +56,6 @@ func Database(t testing.TB) string {
 	u := *server
 	u.Path = "/" + name
 	return u.String()
-}
-
-// Missing skips a test that lacks something, or fails it where TIDINGS_TEST_REQUIRE lists that.
-func Missing(t testing.TB, what string, why error) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("TIDINGS_TEST_REQUIRE"), ","), what) {
-		t.Fatalf("%s is required and not there: %v", what, why)
-	}
-	t.Skipf("skipped, for there is no %s: %v", what, why)
 }
 
 var count atomic.Int64
