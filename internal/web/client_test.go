@@ -37,8 +37,8 @@ func (w *world) tryDial(header ...string) (*client, error) {
 		HandshakeTimeout: patience,
 		NetDial: func(network, addr string) (net.Conn, error) {
 			nc, err := net.Dial(network, addr)
-			if err == nil {
-				err = nc.(*net.TCPConn).SetReadBuffer(64 << 10)
+			if err == nil && w.readBuffer > 0 {
+				err = nc.(*net.TCPConn).SetReadBuffer(w.readBuffer)
 			}
 			return nc, err
 		},

@@ -194,7 +194,7 @@ func TestFailures(t *testing.T) {
 func TestTokens(t *testing.T) {
 	w := newWorld(t)
 	token, user := w.token()
-	const query = `{"query":"mutation { post(text: \"a\") { id } } query"}`
+	const query = `{"query":"mutation { post(text: \"a\") { id } }"}`
 	if got := w.post(`{"query":"{ viewer }"}`, "Authorization", "Bearer "+token); got.body != `{"data":{"viewer":"`+user.String()+`"}}` {
 		t.Error(got)
 	}

@@ -44,6 +44,9 @@ type world struct {
 	http   *httptest.Server
 	tokens *auth.Tokens
 	lines  *lines
+	// readBuffer is what the kernel keeps for each client dialled from now on, in
+	// bytes; 0 is its own choice. A small one fills soon, but is slow to read from.
+	readBuffer int
 
 	mu    sync.Mutex
 	gates map[string]*gate

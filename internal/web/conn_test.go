@@ -1,0 +1,32 @@
+package web
+
+import "testing"
+
+// TestGoesOut: frames that already wait when their operation's client completes
+// it stay behind, and an id is free again before the frame that ends it goes.
+func TestGoesOut(t *testing.T) {
+	c := &conn{operations: map[string]*operation{}}
+	start := func() *operation {
+		op := &operation{id: "a", conn: c, cancel: func() {}}
+		c.operations[op.id] = op
+		return op
+	}
+	first := start()
+	if !c.goesOut(item{op: first}) || c.operations["a"] != first {
+		t.Error("a frame of a running operation")
+	}
+	c.complete("a")
+	second := start()
+	if c.goesOut(item{op: first}) || c.goesOut(item{op: first, final: true}) {
+		t.Error("a frame of a completed operation went out")
+	}
+	if c.operations["a"] != second {
+		t.Error("the end of an operation took another one's id")
+	}
+	if !c.goesOut(item{op: second, final: true}) || len(c.operations) != 0 {
+		t.Error("the frame that ends an operation doesn't free its id")
+	}
+	if !c.goesOut(item{}) {
+		t.Error("a frame of no operation")
+	}
+}
