@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tidings/internal/gid"
+	"tidings/internal/testkit/require"
 )
 
 func TestMain(m *testing.M) {
@@ -38,7 +39,7 @@ var npm struct {
 }
 
 // node returns a command that runs one of the programs of testdata/npm. It
-// skips the test where that can't be, unless TIDINGS_TEST_REQUIRE says npm.
+// skips the test where that can't be (package require).
 func node(t *testing.T, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	npm.once.Do(func() {
@@ -47,10 +48,7 @@ func node(t *testing.T, program string, args ...string) *exec.Cmd {
 		}
 	})
 	if npm.err != nil {
-		if strings.Contains(","+os.Getenv("TIDINGS_TEST_REQUIRE")+",", ",npm,") {
-			t.Fatalf("needs npm clients: %v", npm.err)
-		}
-		t.Skipf("needs npm clients: %v", npm.err)
+		require.Missing(t, "npm", npm.err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
