@@ -115,7 +115,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
 		Ready:      a.ready,
-		Spread:     a.cfg.Drain,
+		Spread:     a.cfg.Drain / 4, // the rest is for what runs
 	})
 	if err != nil {
 		return err
@@ -211,14 +211,13 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(failed, parts.Wait(), a.close())
 }
 
-// drain ends the serving within its deadline, in order if that suffices.
+// drain ends the serving within its deadline, in order if that suffices: /readyz fails first and sockets are closed
+// while the port still answers, then the port is closed.
 func (a *App) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Drain)
 	defer cancel()
-	var both errgroup.Group
-	both.Go(func() error { return a.web.Drain(ctx) })
-	both.Go(func() error { return a.server.Shutdown(ctx) })
-	if err := both.Wait(); err != nil {
+	err := a.web.Drain(ctx)
+	if err = errors.Join(err, a.server.Shutdown(ctx)); err != nil {
 		a.log.Warn("not everything ended in time", "after", a.cfg.Drain, "err", err)
 		_ = a.server.Close() // what is left are connections that nobody waits for any more
 	}

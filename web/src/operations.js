@@ -1,8 +1,8 @@
 // The tabs that the page opens with. operations.test.mjs holds them against the schema.
 
 const query = `# Welcome to Tidings!
-# Press the pink button, or Ctrl+Enter, to ask for this.
-# Ctrl+Space between the braces shows what else there is.
+# Press the pink button, or Ctrl+Enter, to run it.
+# Ctrl+Space shows what else there is to ask for.
 query LatestPosts {
   posts(first: 5) {
     nodes {
@@ -22,7 +22,7 @@ query LatestPosts {
 `;
 
 const signUp = `# Everybody may make an account.
-# Choose a name and a password below, under "Variables".
+# Choose name and password under "Variables".
 mutation SignUp($input: CreateUserInput!) {
   createUser(input: $input) {
     id
@@ -43,8 +43,8 @@ mutation LogIn($input: LogInInput!) {
 }
 `;
 
-const post = `# First paste your access token below, under "Headers".
-# To see the post arrive, start the next tab before.
+const post = `# Paste your access token under "Headers" first.
+# Run the next tab before, to see the post arrive.
 mutation WritePost($input: CreatePostInput!) {
   createPost(input: $input) {
     id
@@ -55,9 +55,9 @@ mutation WritePost($input: CreatePostInput!) {
 }
 `;
 
-const subscription = `# This one stays open, and shows each new post at once.
-# Cut the connection if you like: when it is back, it goes
-# on after the last post it saw.
+const subscription = `# Stays open, and shows each new post at once. When
+# the connection is cut and comes back, it goes on
+# after the last post it saw.
 subscription NewPosts($after: Cursor) {
   postCreated(after: $after) {
     id
