@@ -1,6 +1,10 @@
 // Tidings is a GraphQL API server for posts and the conversations around them, with live subscriptions.
 package main
 
+// ent first: gqlgen binds the schema to its types.
+//go:generate go run -C ent generate_main.go
+//go:generate go tool gqlgen generate
+
 import (
 	"context"
 	"errors"

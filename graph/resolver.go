@@ -2,8 +2,6 @@
 // an ent query that has not run to package relay, or a change to the event log. Permissions are in ent/rule.
 package graph
 
-//go:generate go tool gqlgen generate --config ../gqlgen.yml
-
 import (
 	"context"
 	"time"

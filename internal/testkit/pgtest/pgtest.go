@@ -53,16 +53,17 @@ func Database(t testing.TB) string {
 			t.Error("dropping a test database: ", err)
 		}
 	})
-	u := *server
+	u := *server.URL
 	u.Path = "/" + name
 	return u.String()
 }
 
 var count atomic.Int64
 
-var server = sync.OnceValues(func() (*url.URL, error) {
-	if u := os.Getenv("TIDINGS_TEST_POSTGRES"); u != "" {
-		return url.Parse(u)
+var server = sync.OnceValues(func() (*cluster, error) {
+	if given := os.Getenv("TIDINGS_TEST_POSTGRES"); given != "" {
+		u, err := url.Parse(given)
+		return &cluster{URL: u}, err
 	}
 	return start()
 })
@@ -76,10 +77,13 @@ kill -INT $!
 wait $!
 rm -rf "${2%/*}"`
 
-// keeperInput is never closed by us, nor by the garbage collector for as long as it is named here.
-var keeperInput io.WriteCloser
+// cluster is a server. Its keeper's input is never closed by us, nor by the garbage collector for as long as it is here.
+type cluster struct {
+	*url.URL
+	keeper io.WriteCloser
+}
 
-func start() (*url.URL, error) {
+func start() (*cluster, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -113,7 +117,8 @@ func start() (*url.URL, error) {
 	}
 	cmd := exec.Command("/bin/sh", "-c", keeper, "keeper", bin, data, strconv.Itoa(port))
 	cmd.SysProcAttr, cmd.Dir = attr, root
-	if keeperInput, err = cmd.StdinPipe(); err != nil {
+	input, err := cmd.StdinPipe()
+	if err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
@@ -127,7 +132,7 @@ func start() (*url.URL, error) {
 	defer db.Close()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if err = db.Ping(); err == nil {
-			return u, nil
+			return &cluster{u, input}, nil
 		}
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(data + ".log")
