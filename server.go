@@ -25,7 +25,7 @@ func main() {
 		fmt.Print(config.Help())
 		return
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "tidings: %v\nRun with -help to see what there is.\n", err)
+		fmt.Fprintf(os.Stderr, "tidings: %v\n", err)
 		os.Exit(2)
 	case cfg.Version:
 		fmt.Println("tidings", app.Version())

@@ -28,7 +28,7 @@ import (
 
 // world is the resolvers on a database of their own, with an executor and no transport.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	store   *store.Store
 	log     *recordingLog
 	exec    *executor.Executor
@@ -47,7 +47,7 @@ func everywhere(t *testing.T, test func(w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, d config.Database) *world {
+func newWorld(t testing.TB, d config.Database) *world {
 	t.Helper()
 	s, err := store.Open(t.Context(), d)
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *recordingLog) taken() []string {
 
 // answer is the response to an operation.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	w      *world
 	Data   map[string]any
 	Errors gqlerror.List

@@ -1,0 +1,63 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"tidings/ent"
+	"tidings/internal/auth"
+	"tidings/internal/config"
+	"tidings/internal/event"
+	"tidings/internal/gid"
+	"tidings/internal/testkit/pgtest"
+)
+
+// BenchmarkPage reads the first page of 20 posts, and one behind 10,000 others: the second should cost what the first
+// does.
+func BenchmarkPage(b *testing.B) {
+	for name, open := range map[string]func() config.Database{
+		"sqlite": func() config.Database {
+			return config.Database{Dialect: config.SQLite, Path: filepath.Join(b.TempDir(), "test.db")}
+		},
+		"postgres": func() config.Database { return config.Database{Dialect: config.Postgres, URL: pgtest.Database(b)} },
+	} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b, open())
+			author := w.user("ada")
+			const posts = 12_000
+			start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			err := w.log.Write(auth.AsSystem(b.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+				for i := 0; i < posts; i += 500 {
+					batch := make([]*ent.PostCreate, 500)
+					for j := range batch {
+						at := start.Add(time.Duration(i+j) * time.Second)
+						batch[j] = tx.Post.Create().SetAuthorID(author).SetTitle(fmt.Sprint("Title ", i+j)).SetContent("text").
+							SetPublished(true).SetPublishedAt(at).SetCreatedAt(at)
+					}
+					if err := tx.Post.CreateBulk(batch...).Exec(ctx); err != nil {
+						return nil, err
+					}
+				}
+				return nil, nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			const page = `{ posts(first: %d%s) { nodes { title author { username } } pageInfo { endCursor hasNextPage } } }`
+			after := ""
+			for range 100 {
+				after = fmt.Sprintf(", after: %q", w.as(gid.User{}, fmt.Sprintf(page, 100, after)).ok().text("posts.pageInfo.endCursor"))
+			}
+			for name, query := range map[string]string{"first": fmt.Sprintf(page, 20, ""), "deep": fmt.Sprintf(page, 20, after)} {
+				b.Run(name, func(b *testing.B) {
+					for b.Loop() {
+						w.as(gid.User{}, query).ok()
+					}
+				})
+			}
+		})
+	}
+}
