@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"tidings/internal/web":           {"internal/live", "internal/auth", "internal/fault", "internal/event"},
 	"tidings/internal/eventlog":      {"ent/...", "internal/event", "internal/gid"},
 	"tidings/internal/store":         {"ent/...", "internal/config", "internal/store/..."},
-	"tidings/internal/store/migrate": {"ent/..."},
+	"tidings/internal/store/migrate": {"ent/...", "internal/store/...", "internal/testkit/pgtest"},
 	"tidings/internal/live":          {"internal/event"},
 	"tidings/internal/demo":          {"ent/...", "internal/auth", "internal/event", "internal/eventlog", "internal/gid"},
 	"tidings/internal/relay":         {"ent/...", "internal/gid", "internal/fault"},

@@ -7,29 +7,36 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+
 	"tidings/ent"
 	"tidings/internal/auth"
-	"tidings/internal/config"
 	"tidings/internal/event"
 	"tidings/internal/gid"
-	"tidings/internal/testkit/pgtest"
+	"tidings/internal/store"
+	"tidings/internal/testkit"
 )
 
 // BenchmarkPage reads the first page of 20 posts, and one behind 10,000 others: the second should cost what the first
 // does.
 func BenchmarkPage(b *testing.B) {
-	for name, open := range map[string]func() config.Database{
-		"sqlite": func() config.Database {
-			return config.Database{Dialect: config.SQLite, Path: filepath.Join(b.TempDir(), "test.db")}
+	for name, target := range map[string]func() store.Target{
+		"sqlite": func() store.Target {
+			return store.Target{Dialect: dialect.SQLite, DSN: filepath.Join(b.TempDir(), "test.db")}
 		},
-		"postgres": func() config.Database { return config.Database{Dialect: config.Postgres, URL: pgtest.Database(b)} },
+		"postgres": func() store.Target { return store.Target{Dialect: dialect.Postgres, DSN: testkit.Postgres(b)} },
 	} {
 		b.Run(name, func(b *testing.B) {
-			w := newWorld(b, open())
+			s, err := store.Open(b.Context(), target())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			w := newWorld(b, s)
 			author := w.user("ada")
 			const posts = 12_000
 			start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-			err := w.log.Write(auth.AsSystem(b.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+			err = w.log.Write(auth.AsSystem(b.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
 				for i := 0; i < posts; i += 500 {
 					batch := make([]*ent.PostCreate, 500)
 					for j := range batch {

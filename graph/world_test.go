@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,11 +18,10 @@ import (
 	"tidings/ent"
 	"tidings/graph"
 	"tidings/internal/auth"
-	"tidings/internal/config"
 	"tidings/internal/event"
 	"tidings/internal/gid"
 	"tidings/internal/store"
-	"tidings/internal/testkit/pgtest"
+	"tidings/internal/testkit"
 )
 
 // world is the resolvers on a database of their own, with an executor and no transport.
@@ -39,21 +37,11 @@ type world struct {
 
 // everywhere runs a test in a world on each database.
 func everywhere(t *testing.T, test func(w *world)) {
-	t.Run("sqlite", func(t *testing.T) {
-		test(newWorld(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")}))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		test(newWorld(t, config.Database{Dialect: config.Postgres, URL: pgtest.Database(t)}))
-	})
+	testkit.Stores(t, func(t *testing.T, s *store.Store) { test(newWorld(t, s)) })
 }
 
-func newWorld(t testing.TB, d config.Database) *world {
+func newWorld(t testing.TB, s *store.Store) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
 	w := &world{t: t, store: s, mu: new(sync.Mutex), written: new(bytes.Buffer)}
 	tokens, err := auth.NewTokens([][]byte{[]byte(strings.Repeat("s", 32))}, time.Now)
 	if err != nil {

@@ -80,7 +80,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		}
 		a.cfg.Database = config.Database{Dialect: config.SQLite, Path: filepath.Join(a.tempDir, "demo.db")}
 	}
-	if a.store, err = store.Open(ctx, a.cfg.Database); err != nil {
+	if a.store, err = store.Open(ctx, target(a.cfg.Database)); err != nil {
 		return err
 	}
 	secrets, err := a.secrets()
@@ -127,6 +127,13 @@ func (a *App) open(ctx context.Context) (err error) {
 	return nil
 }
 
+func target(d config.Database) store.Target {
+	if d.Dialect == config.Postgres {
+		return store.Target{Dialect: dialect.Postgres, DSN: d.URL}
+	}
+	return store.Target{Dialect: dialect.SQLite, DSN: d.Path}
+}
+
 // secrets are the configured ones, or one of the server's own, kept beside a SQLite database.
 func (a *App) secrets() ([][]byte, error) {
 	if len(a.cfg.Secrets) > 0 {
@@ -137,7 +144,7 @@ func (a *App) secrets() ([][]byte, error) {
 }
 
 func (a *App) openLog(ctx context.Context) (err error) {
-	o := eventlog.Options{Retention: a.cfg.Retention, Log: a.log, Wake: a.moved.Wake}
+	o := eventlog.Options{Retention: a.cfg.Retention, Logger: a.log, Wake: a.moved.Wake}
 	if a.store.Dialect() == dialect.Postgres {
 		if a.others, err = wake.NewPostgres(a.cfg.Database.URL, a.store.Client(), a.log); err != nil {
 			return err

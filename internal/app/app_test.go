@@ -226,7 +226,7 @@ func TestWhatKeepsItFromStarting(t *testing.T) {
 	running := testkit.Start(t, db)
 	taken, absent := testkit.Config(db), testkit.Config(config.Database{Dialect: config.SQLite, Path: filepath.Join(dir, "absent", "x.db")})
 	taken.Addr = strings.TrimPrefix(running.URL, "http://")
-	for want, cfg := range map[string]config.Config{"is in use": taken, "there is no directory": absent} {
+	for want, cfg := range map[string]config.Config{"is in use": taken, "does not exist": absent} {
 		_, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v, want a line with %q", err, want)

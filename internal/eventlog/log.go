@@ -1,14 +1,20 @@
-// Package eventlog is the one record of what happened: an event is in it exactly if the transaction that made it has
-// committed, at a position of its own.
+// Package eventlog keeps the log of events in the database: one list, in which every event of every committed
+// transaction stands once, at a position of its own. It owns the tables log, log_epoch and log_inbox.
 //
-// Positions are dense, from 1, and keep causal order: what was committed before another write began stands before it.
-// On SQLite the one writer gives that: positions are taken in the transaction itself. On Postgres a number taken before
-// the commit does not: of two writers the second may commit first, and a reader of "everything after n" that has seen
-// it never comes back for the first. So writers put their events into an inbox, and the sequencer (Log.Run) moves what
-// is committed from there into the log and numbers it. Any node may be the sequencer; one is at a time. A transaction
-// that stays open delays its own events and nobody else's.
+// What the log promises:
 //
-// Retention deletes the oldest events, never the newest. What is left is always a run without gaps.
+//   - An event is in the log exactly if the transaction that it announces has committed (Write).
+//   - Positions are dense, from 1, and keep causal order: what had committed before another write began stands before it.
+//   - An event that can be read has its position for good, and nothing will ever appear before it.
+//
+// On SQLite one transaction writes at a time, so that each can append to the log what comes next. On Postgres a number
+// taken in a transaction says nothing about when it commits: whoever reads "what is behind the last one I saw" passes
+// over those that commit late. So there writers leave their events in an inbox, and one node at a time, the sequencer,
+// moves what has committed into the log (Run). Any node is the sequencer whenever it gets the lock for it.
+//
+// A transaction that stays open long delays its own events and no others. On Postgres it also keeps vacuum from the
+// rows that have left the inbox meanwhile; the sequencer steps over each of them at every move: 7 ms for every
+// 100,000 events that were written while it was open, until some time after it ends.
 package eventlog
 
 import (
@@ -17,185 +23,168 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"math/rand/v2"
 	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"tidings/ent"
 	"tidings/internal/event"
 )
 
-// Options of a Log. Wake, Notify and Retention may be left out.
+// Options of a Log.
 type Options struct {
-	// Wake is called when this node has made the log grow. It must not block.
-	Wake func()
-	// Notify tells the other nodes on a Postgres that the log has grown: at most once in notifyEvery, and once more
-	// after the last time. Its failure costs them time and nothing else.
-	Notify func(context.Context) error
-	// Retention is how long events are kept. 0 is for ever.
+	// Retention is for how long events are kept: Run deletes an event once the one behind it is older, so that a
+	// cursor is good for as long as all that follows it is younger, and the newest event stays. 0: for ever.
 	Retention time.Duration
-	// Log is where outages are told. nil is slog.Default.
-	Log *slog.Logger
-	// Now is the clock by which events are dated and expire. nil is time.Now.
+	// Wake is called after the log has moved by what this node did, for those of this node who read it. It must not
+	// block; nil: nobody waits.
+	Wake func()
+	// Notify tells the other nodes so, at most once in 15 ms and always after the last move. It may take its time, and
+	// may fail: they poll. Postgres only; nil: there are none.
+	Notify func(context.Context) error
+	// Now is the clock: of the events' times and of their age. nil: time.Now.
 	Now func() time.Time
+	// Logger gets what Run can't return; nil: slog.Default().
+	Logger *slog.Logger
 }
 
-// Log is the event log of one database. It is safe for concurrent use.
+// Log is the event log of a database.
 type Log struct {
 	client   *ent.Client
 	postgres bool
 	o        Options
-	pending  chan struct{} // capacity 1: this node has committed events that wait in the inbox
+
+	left  chan struct{} // holds one when events were left in the inbox since the sequencer last looked
+	moved chan struct{} // holds one when the log has moved since the other nodes were last told
 }
 
-// New returns the log in client's database, of that dialect. On Postgres nothing gets its position before somebody's
-// Run.
+// New returns the log of the database behind client, of dialect.SQLite or dialect.Postgres. On Postgres, what is
+// written appears in the log only while Run runs, in this process or another one.
 func New(client *ent.Client, d string, o Options) *Log {
 	if o.Wake == nil {
 		o.Wake = func() {}
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Log{client: client, postgres: d == dialect.Postgres, o: o, pending: make(chan struct{}, 1)}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return &Log{client: client, postgres: d == dialect.Postgres, o: o, left: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 }
 
-// attempts bounds how often a transaction is begun anew that the database gave up on for the sake of another.
-const attempts = 4
+// A transaction that Postgres gave up for another's sake is run again.
+const (
+	attempts        = 3
+	betweenAttempts = 20 * time.Millisecond
+)
 
-// Write runs fn in a transaction, appends the events that it returns, and commits; nothing is announced before, and
-// nothing is kept when fn or the commit fails or fn panics. fn does all its reading and writing with tx, and may be
-// called again when the database resolves a conflict of transactions against it: it starts from the beginning then.
+// Write runs fn in a transaction, appends the events that fn returns as the transaction's last statements, and commits.
+// Only then is anything announced. When fn fails, or panics, everything is rolled back, and Write returns fn's error
+// as it is.
 //
-// After an error of the commit itself it is not known whether it happened. If it did, its events are in the log.
+// Fn may run more than once: the transaction is run again, twice at most, when Postgres has ended it for the sake of
+// another one (deadlock or serialization failure, SQLSTATE 40P01 and 40001). So fn makes its events anew each time,
+// and has no effect but through tx. It must not call Write: on SQLite that waits for itself.
+//
+// An error of the commit itself leaves open whether it took place, when the connection was lost over it. If it did,
+// the events are in the log like all others.
 func (l *Log) Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) error {
 	for attempt := 1; ; attempt++ {
-		err := l.write(ctx, fn)
-		if err == nil || attempt == attempts || !conflict(err) {
+		n, err := l.write(ctx, fn)
+		if err == nil {
+			if n > 0 {
+				l.announce()
+			}
+			return nil
+		}
+		if attempt == attempts || !victim(err) {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(betweenAttempts)):
 		}
 	}
 }
 
-// conflict reports a serialization failure or a deadlock (Postgres, appendix A, class 40).
-func conflict(err error) bool {
-	e, ok := errors.AsType[*pq.Error](err)
-	return ok && (e.Code == "40001" || e.Code == "40P01")
+// victim reports whether err says that the transaction might succeed when run again (PostgreSQL, appendix A, class 40).
+func victim(err error) bool {
+	var e interface{ SQLState() string }
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.SQLState() == "40001" || e.SQLState() == "40P01"
 }
 
-func (l *Log) write(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) (err error) {
+func (l *Log) write(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) (n int, err error) {
 	tx, err := l.client.Tx(ctx)
 	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+		return 0, fmt.Errorf("beginning to write: %w", err)
 	}
-	done := false
+	committed := false
 	defer func() {
-		if !done { // an error, or a panic on its way up
-			if failed := tx.Rollback(); failed != nil && !errors.Is(failed, sql.ErrTxDone) {
-				err = errors.Join(err, fmt.Errorf("rolling back: %w", failed))
-			}
+		if committed {
+			return
+		}
+		// In a panic too. It is over already where ctx was cancelled or the commit failed.
+		if failed := tx.Rollback(); failed != nil && !errors.Is(failed, sql.ErrTxDone) {
+			err = errors.Join(err, fmt.Errorf("rolling back: %w", failed))
 		}
 	}()
 	events, err := fn(ctx, tx.Client())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := l.append(ctx, tx, events); err != nil {
-		return fmt.Errorf("appending to the log: %w", err)
+	for _, e := range events {
+		if err := l.append(ctx, tx, e); err != nil {
+			return 0, err
+		}
 	}
-	done = true
-	err = tx.Commit()
-	if len(events) > 0 { // whether or not the commit says that it failed
-		l.announce()
+	if err := tx.Commit(); err != nil {
+		return 0, fmt.Errorf("committing: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("committing: %w", err)
+	committed = true
+	return len(events), nil
+}
+
+// What append runs: on SQLite into the log itself, on Postgres into the inbox.
+const (
+	appendSQLite = `INSERT INTO log (pos, id, kind, subject, scope, at)
+		SELECT coalesce(max(pos), 0) + 1, $1, $2, $3, $4, $5 FROM log`
+	appendPostgres = `INSERT INTO log_inbox (event, kind, subject, scope, at) VALUES ($1, $2, $3, $4, $5)`
+)
+
+func (l *Log) append(ctx context.Context, tx *ent.Tx, e event.Event) error {
+	if e.ID == uuid.Nil || e.Kind == "" || e.Subject == uuid.Nil || e.Scope == uuid.Nil || e.Position != 0 {
+		return fmt.Errorf("appending to the event log: %+v is not a new event", e)
+	}
+	query := appendSQLite
+	if l.postgres {
+		query = appendPostgres
+	}
+	if _, err := tx.ExecContext(ctx, query, e.ID, string(e.Kind), e.Subject, e.Scope, l.o.Now().UTC().Truncate(time.Microsecond)); err != nil {
+		return fmt.Errorf("appending to the event log: %w", err)
 	}
 	return nil
 }
 
-// announce says that there is something new: to the readers of this node, or first to the sequencer.
+// announce tells those who wait for it that this node has committed events.
 func (l *Log) announce() {
-	if !l.postgres {
+	if l.postgres {
+		set(l.left)
+	} else {
 		l.o.Wake()
-		return
 	}
+}
+
+// set makes a channel of one hold one.
+func set(c chan struct{}) {
 	select {
-	case l.pending <- struct{}{}:
-	default: // it is said already
+	case c <- struct{}{}:
+	default:
 	}
 }
-
-// appendBatch bounds the rows of one INSERT; six arguments each.
-const appendBatch = 500
-
-func (l *Log) append(ctx context.Context, tx *ent.Tx, events []event.Event) error {
-	if len(events) == 0 {
-		return nil
-	}
-	var position int64 // of the first event
-	if !l.postgres {
-		rows, err := tx.QueryContext(ctx, "UPDATE log_head SET pos = pos + $1, last = $2 RETURNING pos", len(events), events[len(events)-1].ID.String())
-		if err := scanOne(rows, err, &position); err != nil {
-			return err
-		}
-		position -= int64(len(events)) - 1
-	}
-	at := l.o.Now().UTC().Truncate(time.Microsecond)
-	for start := 0; start < len(events); start += appendBatch {
-		batch := events[start:min(start+appendBatch, len(events))]
-		var text strings.Builder
-		var args []any
-		if l.postgres {
-			text.WriteString("INSERT INTO log_inbox (id, kind, subject, scope, at) VALUES ")
-		} else {
-			text.WriteString("INSERT INTO log (pos, id, kind, subject, scope, at) VALUES ")
-		}
-		for i, e := range batch {
-			if i > 0 {
-				text.WriteByte(',')
-			}
-			text.WriteByte('(')
-			row := []any{e.ID.String(), string(e.Kind), e.Subject.String(), e.Scope.String(), at}
-			if !l.postgres {
-				row = append([]any{position + int64(start+i)}, row...)
-			}
-			for j, arg := range row {
-				if j > 0 {
-					text.WriteByte(',')
-				}
-				args = append(args, arg)
-				fmt.Fprintf(&text, "$%d", len(args))
-			}
-			text.WriteByte(')')
-		}
-		if _, err := tx.ExecContext(ctx, text.String(), args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// scanOne scans the only row of a query, and closes it.
-func scanOne(rows *sql.Rows, err error, dest ...any) error {
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return errors.Join(sql.ErrNoRows, rows.Err())
-	}
-	if err := rows.Scan(dest...); err != nil {
-		return err
-	}
-	return rows.Close()
-}
-
-// tagOf is event.Event.Tag of the event with that id.
-func tagOf(id uuid.UUID) uint64 { return event.Event{ID: id}.Tag() }

@@ -13,170 +13,153 @@ import (
 	"tidings/internal/gid"
 )
 
-// Head returns the place behind the newest event; position 0 in an empty log.
+// Every question below is one statement, and so sees one state of the log, whatever retention does meanwhile.
+
+// Head returns the place behind the newest event.
 func (l *Log) Head(ctx context.Context) (event.Cursor, error) {
-	var c event.Cursor
-	var epoch []byte
-	var last uuid.NullUUID
-	rows, err := l.client.QueryContext(ctx, "SELECT epoch, pos, last FROM log_head")
-	if err := scanOne(rows, err, &epoch, &c.Position, &last); err != nil {
-		return c, fmt.Errorf("reading the log's head: %w", err)
-	}
-	if len(epoch) != len(c.Epoch) {
-		return c, fmt.Errorf("the log's epoch has %d bytes", len(epoch))
-	}
-	c.Epoch = event.Epoch(epoch)
-	if last.Valid {
-		c.Tag = tagOf(last.UUID)
+	c, _, err := l.place(ctx, `SELECT e.epoch, n.pos, n.id, false
+		FROM log_epoch e LEFT JOIN (SELECT pos, id FROM log ORDER BY pos DESC LIMIT 1) n ON true`)
+	if err != nil {
+		return event.Cursor{}, fmt.Errorf("reading the head of the event log: %w", err)
 	}
 	return c, nil
 }
 
-// Read returns the events after a position, at most limit, ascending and dense from after+1; none when there are none
-// yet. It is event.ErrExpired when the next one is no longer kept, or the log ends before that position.
+// Read returns up to limit events behind position after, in order and without a gap: the first one is at after+1. It
+// returns none when after is the head, and event.ErrExpired when the next one is no longer kept or after lies beyond
+// the head.
 func (l *Log) Read(ctx context.Context, after int64, limit int) ([]event.Event, error) {
-	events, err := l.read(ctx, after, limit)
+	// The event at after is read too: as long as the newest event is kept, nothing from there on means beyond the head.
+	rows, err := l.client.QueryContext(ctx, `SELECT pos, id, kind, subject, scope, at FROM log WHERE pos >= $1 ORDER BY pos LIMIT $2`, after, limit+1)
 	if err != nil {
-		return nil, fmt.Errorf("reading the log after %d: %w", after, err)
-	}
-	if len(events) > 0 {
-		if events[0].Position != after+1 {
-			return nil, event.ErrExpired
-		}
-		return events, nil
-	}
-	head, err := l.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if head.Position < after {
-		return nil, event.ErrExpired
-	}
-	return nil, nil // the newest event is always kept: had there been any, there would have been one
-}
-
-func (l *Log) read(ctx context.Context, after int64, limit int) (events []event.Event, err error) {
-	rows, err := l.client.QueryContext(ctx, "SELECT pos, id, kind, subject, scope, at FROM log WHERE pos > $1 ORDER BY pos LIMIT $2", after, limit)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the event log: %w", err)
 	}
 	defer rows.Close()
+	next, found := after+1, after == 0
+	var events []event.Event
 	for rows.Next() {
 		var e event.Event
 		if err := rows.Scan(&e.Position, &e.ID, &e.Kind, &e.Subject, &e.Scope, &e.At); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the event log: %w", err)
+		}
+		found = true
+		if e.Position == after || len(events) == limit {
+			continue
+		}
+		if e.Position != next {
+			return nil, event.ErrExpired
 		}
 		e.At = e.At.UTC()
-		events = append(events, e)
+		events, next = append(events, e), next+1
 	}
-	return events, rows.Err()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, fmt.Errorf("reading the event log: %w", err)
+	}
+	if !found {
+		return nil, event.ErrExpired
+	}
+	return events, nil
 }
 
-// How long Resolve waits for an event to leave the inbox, and how often it looks.
+// How Resolve waits for an event that is still on its way.
 const (
-	inboxWait = 5 * time.Second
-	inboxLook = 10 * time.Millisecond
+	resolveEvery  = 10 * time.Millisecond
+	resolveAtMost = 5 * time.Second
 )
 
-// Resolve finds the place that after means to a subscriber of t: the text of a cursor, or the id of an item of t,
-// whose place is right behind its event. An event that waits in the inbox is waited for.
+// Resolve returns the place that a client names to resume t from: a cursor's text, or the id of an item of t's kind, which
+// means right behind its event. An event that has committed but is not in the log yet is waited for, 5 s at most.
 //
-// Errors: event.ErrExpired for a place that the log can't continue from (deleted by age, of another database or
-// history, or never there), event.ErrWrongKind for the id of something else, event.ErrBadCursor for anything else.
+// The error is event.ErrBadCursor when after is neither, event.ErrWrongKind when it is the id of another kind, and
+// event.ErrExpired when the place is not, or not any more, in this log: the event there is not kept, is not the one
+// the cursor was made from, or lies beyond the head; or the item is unknown.
 func (l *Log) Resolve(ctx context.Context, t event.Topic, after string) (event.Cursor, error) {
-	if kind := gid.Kind(after); kind != "" {
-		if kind != t.Kind.Item() {
-			return event.Cursor{}, event.WrongKind(t, kind)
-		}
-		return l.resolveItem(ctx, t.Kind, after)
+	kind, item, ok := gid.Parse(after)
+	switch {
+	case ok && kind != t.Kind.Item():
+		return event.Cursor{}, event.WrongKind(t, kind)
+	case ok:
+		return l.behindItem(ctx, t.Kind, item)
 	}
 	c, err := event.ParseCursor(after)
 	if err != nil {
-		return c, err
+		return event.Cursor{}, err
 	}
-	head, err := l.Head(ctx)
-	if err != nil {
-		return c, err
+	if err := l.check(ctx, c); err != nil {
+		return event.Cursor{}, err
 	}
-	if c.Epoch != head.Epoch || c.Position > head.Position {
-		return c, event.ErrExpired
-	}
-	if c.Position == 0 {
-		if head.Position == 0 {
-			return c, nil
-		}
-		_, err := l.idAt(ctx, 1) // the beginning is good for as long as nothing was deleted
-		return c, err
-	}
-	id, err := l.idAt(ctx, c.Position)
-	if err == nil && tagOf(id) != c.Tag {
-		err = event.ErrExpired
-	}
-	return c, err
-}
-
-func (l *Log) idAt(ctx context.Context, position int64) (id uuid.UUID, err error) {
-	rows, err := l.client.QueryContext(ctx, "SELECT id FROM log WHERE pos = $1", position)
-	switch err := scanOne(rows, err, &id); {
-	case errors.Is(err, sql.ErrNoRows):
-		return id, event.ErrExpired
-	case err != nil:
-		return id, fmt.Errorf("reading the log at %d: %w", position, err)
-	}
-	return id, nil
-}
-
-func (l *Log) resolveItem(ctx context.Context, kind event.Kind, after string) (event.Cursor, error) {
-	_, subject, ok := gid.Parse(after)
-	if !ok {
-		return event.Cursor{}, event.ErrBadCursor
-	}
-	head, err := l.Head(ctx)
-	if err != nil {
-		return head, err
-	}
-	deadline := time.Now().Add(inboxWait)
-	for {
-		c, err := l.placeOf(ctx, head.Epoch, kind, subject)
-		if !errors.Is(err, event.ErrExpired) || !l.postgres {
-			return c, err
-		}
-		waiting, err := l.inInbox(ctx, kind, subject)
-		if err != nil {
-			return c, err
-		}
-		if !waiting { // or has just left it
-			return l.placeOf(ctx, head.Epoch, kind, subject)
-		}
-		if time.Now().After(deadline) {
-			return c, fmt.Errorf("an event still waits in the inbox after %s", inboxWait)
-		}
-		select {
-		case <-ctx.Done():
-			return c, ctx.Err()
-		case <-time.After(inboxLook):
-		}
-	}
-}
-
-func (l *Log) placeOf(ctx context.Context, epoch event.Epoch, kind event.Kind, subject uuid.UUID) (event.Cursor, error) {
-	c := event.Cursor{Epoch: epoch}
-	var id uuid.UUID
-	rows, err := l.client.QueryContext(ctx, "SELECT pos, id FROM log WHERE kind = $1 AND subject = $2 ORDER BY pos LIMIT 1", string(kind), subject.String())
-	switch err := scanOne(rows, err, &c.Position, &id); {
-	case errors.Is(err, sql.ErrNoRows):
-		return c, event.ErrExpired
-	case err != nil:
-		return c, fmt.Errorf("looking for an item's event: %w", err)
-	}
-	c.Tag = tagOf(id)
 	return c, nil
 }
 
-func (l *Log) inInbox(ctx context.Context, kind event.Kind, subject uuid.UUID) (waiting bool, err error) {
-	rows, err := l.client.QueryContext(ctx, "SELECT EXISTS (SELECT FROM log_inbox WHERE kind = $1 AND subject = $2)", string(kind), subject.String())
-	if err := scanOne(rows, err, &waiting); err != nil {
-		return false, fmt.Errorf("looking into the inbox: %w", err)
+// check returns event.ErrExpired when c is no place in this log from which all that follows is kept.
+func (l *Log) check(ctx context.Context, c event.Cursor) error {
+	// Nothing stands at position 0. That place is good while the first event is kept, or there is none yet.
+	there, some, err := l.place(ctx, `SELECT e.epoch, n.pos, n.id, EXISTS (SELECT 1 FROM log)
+		FROM log_epoch e LEFT JOIN log n ON n.pos = $1`, max(c.Position, 1))
+	if err != nil {
+		return fmt.Errorf("looking up a cursor: %w", err)
 	}
-	return waiting, nil
+	good := c == there
+	if c.Position == 0 {
+		good = c.Epoch == there.Epoch && (there.Position == 1 || !some)
+	}
+	if !good {
+		return event.ErrExpired
+	}
+	return nil
+}
+
+// behindItem returns the place behind the event of that kind about the item.
+func (l *Log) behindItem(ctx context.Context, k event.Kind, item uuid.UUID) (event.Cursor, error) {
+	query := `SELECT e.epoch, n.pos, n.id, false
+		FROM log_epoch e LEFT JOIN (SELECT pos, id FROM log WHERE kind = $1 AND subject = $2 ORDER BY pos LIMIT 1) n ON true`
+	if l.postgres {
+		query = `SELECT e.epoch, n.pos, n.id, EXISTS (SELECT FROM log_inbox WHERE kind = $1 AND subject = $2)
+		FROM log_epoch e LEFT JOIN (SELECT pos, id FROM log WHERE kind = $1 AND subject = $2 ORDER BY pos LIMIT 1) n ON true`
+	}
+	for giveUp := time.Now().Add(resolveAtMost); ; {
+		c, waits, err := l.place(ctx, query, string(k), item)
+		switch {
+		case err != nil:
+			return event.Cursor{}, fmt.Errorf("looking up the event of an item: %w", err)
+		case c.Position > 0:
+			return c, nil
+		case !waits:
+			return event.Cursor{}, event.ErrExpired
+		case time.Now().After(giveUp):
+			return event.Cursor{}, errors.New("an event has been waiting too long to be moved into the log")
+		}
+		select {
+		case <-ctx.Done():
+			return event.Cursor{}, fmt.Errorf("waiting for an event to reach the log: %w", ctx.Err())
+		case <-time.After(resolveEvery):
+		}
+	}
+}
+
+// place runs a query of one row: the log's epoch, the position and id of an event or nulls, and whatever else is asked.
+// Without an event it returns the place before the first one.
+func (l *Log) place(ctx context.Context, query string, args ...any) (c event.Cursor, also bool, err error) {
+	rows, err := l.client.QueryContext(ctx, query, args...)
+	if err != nil {
+		return c, false, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return c, false, errors.Join(rows.Err(), sql.ErrNoRows)
+	}
+	var epoch []byte
+	var pos sql.NullInt64
+	var id uuid.NullUUID
+	if err := rows.Scan(&epoch, &pos, &id, &also); err != nil {
+		return c, false, err
+	}
+	if len(epoch) != len(c.Epoch) {
+		return c, false, fmt.Errorf("the log's epoch has %d bytes", len(epoch))
+	}
+	c.Epoch = event.Epoch(epoch)
+	if pos.Valid {
+		c = event.After(event.Event{Position: pos.Int64, ID: id.UUID}, c.Epoch)
+	}
+	return c, also, errors.Join(rows.Err(), rows.Close())
 }

@@ -2,221 +2,213 @@ package eventlog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"tidings/ent"
 )
 
-// The sequencer's rhythm.
+// The keys of the advisory locks on Postgres: "tidings" in ASCII and a number.
 const (
-	poll          = 250 * time.Millisecond // looks into the inbox without being told, for nodes that died between commit and move
-	retry         = 8 * time.Millisecond   // with rows waiting while another node sequences
-	notifyEvery   = 15 * time.Millisecond
-	maxBackoff    = 2 * time.Second
-	sequenceBatch = 1000 // rows moved by one statement
+	sequenceLock  = 0x74_69_64_69_6e_67_73_01
+	retentionLock = 0x74_69_64_69_6e_67_73_02
 )
 
-// Retention's rhythm.
 const (
-	retainEvery = time.Minute
-	retainBatch = 1000 // rows deleted by one statement
+	batch       = 1000                   // the most rows that one transaction moves or deletes
+	poll        = 250 * time.Millisecond // the sequencer looks at least so often, for events of nodes that died
+	contend     = 8 * time.Millisecond   // the longest wait for another sequencer while events of this node are left
+	notifyEvery = 15 * time.Millisecond
+	minRetry    = 20 * time.Millisecond // after a failure, doubled each time
+	maxRetry    = time.Second
+	timeout     = 10 * time.Second // of one transaction, and of one call of Options.Notify
+	// abandoned is when the server ends a transaction that holds a lock and has stopped speaking, so that the others
+	// need not wait for a node that is frozen or cut off.
+	abandoned = "5s"
 )
 
-// The advisory locks under which one node at a time sequences, and deletes.
-const (
-	sequenceLock = 0x7469_6469_6e67_7302
-	retainLock   = 0x7469_6469_6e67_7303
-)
-
-// Run does the log's own work until ctx is done, and returns nil then with its goroutines ended: on Postgres it moves
-// committed events into the log and notifies the other nodes; on both it deletes what has expired. It outlives every
-// outage of the database, and tells once of each.
+// Run does the log's own work until ctx is done, and then returns nil, with all its goroutines ended: it deletes what is
+// older than the retention and, on Postgres, takes turns with the other nodes in moving committed events into the log.
+// Every node runs it. A failing database is logged, once an outage, and tried again for as long as it takes.
 func (l *Log) Run(ctx context.Context) error {
-	var parts sync.WaitGroup
-	defer parts.Wait()
+	var all sync.WaitGroup
 	if l.o.Retention > 0 {
-		parts.Go(func() { l.retainFor(ctx) })
+		all.Go(func() { l.retain(ctx) })
 	}
 	if l.postgres {
-		moved := make(chan struct{}, 1)
-		parts.Go(func() { l.notifyFor(ctx, moved) })
-		l.sequenceFor(ctx, moved)
+		all.Go(func() { l.sequence(ctx) })
+		if l.o.Notify != nil {
+			all.Go(func() { l.notify(ctx) })
+		}
 	}
-	<-ctx.Done()
+	all.Wait()
 	return nil
 }
 
-// sequenceFor is the sequencer's loop. It says in moved when the log has grown.
-func (l *Log) sequenceFor(ctx context.Context, moved chan<- struct{}) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	waiting := false // rows of this node, which another may be moving
-	failures := 0
+// sequence moves what was committed into the log whenever something was, and every poll.
+func (l *Log) sequence(ctx context.Context) {
+	out := outage{log: l.o.Logger, begins: "events are delayed: they can't be moved into the event log", ends: "events are moved into the event log again"}
+	left := false // whether this node has left events that nobody is known to have moved
 	for {
-		select {
-		case <-ctx.Done():
+		moved, got, err := l.move(ctx)
+		if ctx.Err() != nil {
 			return
-		case <-l.pending:
-			waiting = true
-		case <-timer.C:
 		}
-		n, mine, err := l.sequence(ctx)
-		next := poll
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			if failures++; failures == 1 {
-				l.o.Log.Error("the event log can't be moved on; trying again", "err", err)
-			}
-			next = min(retry<<min(failures, 10), maxBackoff)
-			if !sleep(ctx, next) {
-				return
-			}
-		case !mine:
-			if waiting {
-				next = retry
-			}
-		default:
-			waiting = n == sequenceBatch
-			if waiting {
-				next = 0
-			}
-		}
-		if err == nil && failures > 0 {
-			l.o.Log.Info("the event log moves on again", "failures", failures)
-			failures = 0
-		}
-		if n > 0 {
+		if moved > 0 {
 			l.o.Wake()
-			select {
-			case moved <- struct{}{}:
-			default: // the notification to come tells of this too
-			}
+			set(l.moved)
 		}
-		timer.Reset(next)
+		if moved == batch {
+			continue
+		}
+		out.report(ctx, err)
+		woken, wait := l.left, poll
+		switch {
+		case err != nil:
+			woken, wait = nil, out.wait()
+		case got:
+			left = false
+		case left: // another node has the lock, and may have looked before our events were committed
+			woken, wait = nil, contend/2+rand.N(contend/2)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-woken:
+			left = true
+		case <-time.After(wait):
+		}
 	}
 }
 
-// sequence moves committed events from the inbox to the log, in the order in which they came into the inbox; mine is
-// false while another node does it. The lock is taken in a statement of its own: the one behind it has a snapshot in
-// which the last holder's work is visible.
-func (l *Log) sequence(ctx context.Context) (n int64, mine bool, err error) {
-	tx, err := l.client.Tx(ctx)
+// moveInbox takes the oldest rows out of the inbox and appends them to the log. What is in the inbox and visible was
+// committed; whatever precedes it causally was committed before, is visible too, and has a lower id or is moved already.
+const moveInbox = `WITH taken AS (
+		DELETE FROM log_inbox WHERE id = ANY (ARRAY (SELECT id FROM log_inbox ORDER BY id LIMIT $1))
+		RETURNING id, event, kind, subject, scope, at
+	)
+	INSERT INTO log (pos, id, kind, subject, scope, at)
+	SELECT (SELECT coalesce(max(pos), 0) FROM log) + row_number() OVER (ORDER BY id), event, kind, subject, scope, at FROM taken`
+
+// move moves up to a batch of events into the log, unless another node is at it: then got is false.
+func (l *Log) move(ctx context.Context) (moved int, got bool, err error) {
+	got, err = l.alone(ctx, sequenceLock, func(ctx context.Context, tx execer) error {
+		moved, err = exec(ctx, tx, moveInbox, batch)
+		return err
+	})
 	if err != nil {
-		return 0, false, err
+		return 0, got, fmt.Errorf("moving events into the log: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // says that it is done after a commit
-	rows, err := tx.QueryContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(sequenceLock))
-	if err := scanOne(rows, err, &mine); err != nil || !mine {
-		return 0, false, err
-	}
-	result, err := tx.ExecContext(ctx, `
-		WITH moved AS (
-			DELETE FROM log_inbox WHERE n IN (SELECT n FROM log_inbox ORDER BY n LIMIT $1) RETURNING n, id, kind, subject, scope, at
-		), numbered AS (
-			SELECT row_number() OVER (ORDER BY n) AS i, id, kind, subject, scope, at FROM moved
-		), head AS (
-			UPDATE log_head SET pos = pos + (SELECT count(*) FROM moved), last = (SELECT id FROM numbered ORDER BY i DESC LIMIT 1)
-			WHERE EXISTS (SELECT FROM moved) RETURNING pos
-		)
-		INSERT INTO log (pos, id, kind, subject, scope, at)
-		SELECT head.pos - (SELECT count(*) FROM moved) + i, id, kind, subject, scope, at FROM numbered, head`, sequenceBatch)
-	if err != nil {
-		return 0, true, fmt.Errorf("moving events into the log: %w", err)
-	}
-	if n, err = result.RowsAffected(); err != nil {
-		return 0, true, err
-	}
-	if err := tx.Commit(); err != nil {
-		return 0, true, fmt.Errorf("committing what was moved into the log: %w", err)
-	}
-	return n, true, nil
+	return moved, got, nil
 }
 
-// notifyFor notifies the other nodes of moves, seldom enough not to slow down writers: a NOTIFY takes a lock that all
-// transactions with one share.
-func (l *Log) notifyFor(ctx context.Context, moved <-chan struct{}) {
-	if l.o.Notify == nil {
-		return
+// alone runs fn in a transaction that holds the advisory lock of that key; got is false when another one holds it.
+// Each statement of fn sees all that its former holders have done: it begins after the lock was taken, and at READ
+// COMMITTED every statement sees what was committed when it began.
+func (l *Log) alone(ctx context.Context, key int64, fn func(context.Context, execer) error) (got bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	tx, err := l.client.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return false, err
 	}
-	failing := false
+	defer tx.Rollback() // it fails when the transaction is over, or the connection and the transaction with it
+	if got, err = lock(ctx, tx, key); err != nil || !got {
+		return false, err
+	}
+	if err := fn(ctx, tx); err != nil {
+		return true, err
+	}
+	return true, tx.Commit()
+}
+
+// lock takes the advisory lock of that key for the transaction, if it is free.
+func lock(ctx context.Context, tx *ent.Tx, key int64) (got bool, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT pg_try_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeout', $2, true)`, key, abandoned)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return false, errors.Join(rows.Err(), sql.ErrNoRows)
+	}
+	var set string
+	if err := rows.Scan(&got, &set); err != nil {
+		return false, err
+	}
+	return got, errors.Join(rows.Err(), rows.Close())
+}
+
+// execer is a transaction, or a client that makes one of each statement.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// exec runs a statement and returns how many rows it has changed.
+func exec(ctx context.Context, on execer, query string, args ...any) (int, error) {
+	r, err := on.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.RowsAffected()
+	return int(n), err
+}
+
+// notify tells the other nodes that the log has moved: at once when it was quiet, else once in notifyEvery. Each move is
+// followed by a notification that began after it.
+func (l *Log) notify(ctx context.Context) {
+	out := outage{log: l.o.Logger, begins: "the other nodes can't be told of new events and find them by polling", ends: "the other nodes are told of new events again"}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-moved:
+		case <-l.moved:
 		}
-		err := l.o.Notify(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			l.o.Log.Warn("other nodes can't be notified; they find new events by polling", "err", err)
-		}
-		failing = err != nil
-		if !sleep(ctx, notifyEvery) {
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		err := l.o.Notify(limited)
+		cancel()
+		if ctx.Err() != nil {
 			return
 		}
-	}
-}
-
-// retainFor deletes what has expired, about once a retainEvery.
-func (l *Log) retainFor(ctx context.Context) {
-	failing := false
-	for sleep(ctx, retainEvery/2+rand.N(retainEvery)) {
-		_, err := l.Retain(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			l.o.Log.Warn("expired events can't be deleted; trying again", "err", err)
-		}
-		failing = err != nil
-	}
-}
-
-// Retain deletes the events older than the retention, in batches, and says how many; Run does so by itself. It stops
-// at the first event that is young enough, and never deletes the newest.
-func (l *Log) Retain(ctx context.Context) (deleted int64, err error) {
-	for l.o.Retention > 0 {
-		n, err := l.retainBatch(ctx, l.o.Now().Add(-l.o.Retention).UTC().Truncate(time.Microsecond))
-		deleted += n
-		if err != nil || n < retainBatch {
-			return deleted, err
+		out.report(ctx, err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(notifyEvery, out.wait())):
 		}
 	}
-	return deleted, nil
 }
 
-func (l *Log) retainBatch(ctx context.Context, before time.Time) (n int64, err error) {
-	tx, err := l.client.Tx(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = tx.Rollback() }() // says that it is done after a commit
-	if l.postgres {
-		var mine bool
-		rows, err := tx.QueryContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(retainLock))
-		if err := scanOne(rows, err, &mine); err != nil || !mine {
-			return 0, err
-		}
-	}
-	result, err := tx.ExecContext(ctx, `
-		DELETE FROM log WHERE pos < coalesce((SELECT pos FROM log WHERE at >= $1 ORDER BY pos LIMIT 1), (SELECT pos FROM log_head))
-			AND pos < (SELECT min(pos) FROM log) + $2`, before, retainBatch)
-	if err != nil {
-		return 0, fmt.Errorf("deleting expired events: %w", err)
-	}
-	if n, err = result.RowsAffected(); err != nil {
-		return 0, err
-	}
-	return n, tx.Commit()
+// outage keeps a failure that goes on from being logged more than once, and what fails from being tried too often.
+type outage struct {
+	log          *slog.Logger
+	begins, ends string        // what to say
+	retry        time.Duration // 0 while there is none
 }
 
-// sleep waits, and reports whether ctx is still good.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+// report takes the outcome of an attempt.
+func (o *outage) report(ctx context.Context, err error) {
+	switch {
+	case err == nil && o.retry > 0:
+		o.log.InfoContext(ctx, o.ends)
+		o.retry = 0
+	case err != nil && o.retry == 0:
+		o.log.ErrorContext(ctx, o.begins, "err", err)
+		o.retry = minRetry
+	case err != nil:
+		o.retry = min(2*o.retry, maxRetry)
 	}
+}
+
+// wait is how long to wait before the next attempt, with jitter; 0 when there is no outage.
+func (o *outage) wait() time.Duration {
+	if o.retry == 0 {
+		return 0
+	}
+	return o.retry/2 + rand.N(o.retry/2)
 }

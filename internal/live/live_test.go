@@ -20,7 +20,10 @@ import (
 	"tidings/internal/gid"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The throw-away Postgres of the test process ends with the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait"))
+}
 
 // running runs a hub over log for as long as the test's bubble lives; stop ends it and waits for it.
 func running(t *testing.T, log *memLog, o Options) (h *Hub, stop func()) {

@@ -1,148 +1,73 @@
-// Package search turns what a person types into a full-text query of the database.
+// Package search turns what a person types into a full-text search over posts: an ent predicate and an order, for both
+// databases. It imports only ent's SQL builder, so that everything above may use it.
 //
-// The language is small and the same on both databases: words that must all occur, "quoted phrases", `or` between
-// alternatives (it binds less than the words beside it), and - before a word or phrase that must not occur. Words are
-// runs of letters and digits in any script; everything else separates. Every text is a query: none is an error.
+// The grammar is small and the same on both:
+//
+//	ferry timetable     posts with both words, in any form that shares their stem
+//	"night ferry"       the words side by side
+//	ferry -night        but not that one; also -"night ferry"
+//	ferry or boat       either; or binds weaker than the words around it: a b or c d is (a b) or (c d)
+//
+// Case and accents make no difference, and words that say nothing in English (the, of, is) are passed over. Nothing that
+// can be typed is an error: what is no word is passed over too, a quotation mark without a partner is a space, and what
+// follows the first 4 KiB or the first 32 words of a text is ignored. A word is a run of letters and digits; scripts that
+// are written without spaces are searched by such runs only.
 package search
 
 import (
-	"strings"
-	"unicode"
-
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 )
 
-// maxTerms bounds a query; words beyond are left out.
-const maxTerms = 32
-
-// Posts returns what finds the posts that match text, and what orders them, best match first, ties by id; ok is false
-// when there is nothing in text to look for. matches is for ent's Where. byRank is for the statement that matches has
-// narrowed, and for nothing else.
-func Posts(text string) (matches, byRank func(*sql.Selector), ok bool) {
-	q := parse(text)
-	if len(q) == 0 {
+// Posts returns what narrows a query of posts to those that match text, and what puts the best match first: matches in
+// the title before those in the content, the newest (greatest) id first among equals. ok is false when there is nothing
+// to search for in text, only punctuation or exclusions, say: then nothing matches, and where and order are nil.
+//
+// where and order belong together, on the top level of one query (q.Where(where).Order(order)); where also stands
+// alone, to count. Every other predicate, a permission's too, narrows the matches further. A search is ranked, so it is
+// paged by offset.
+func Posts(text string) (where, order func(*sql.Selector), ok bool) {
+	query := parse(text)
+	if len(query) == 0 {
 		return nil, nil, false
 	}
-	matches = func(s *sql.Selector) {
+	where = func(s *sql.Selector) {
 		if s.Dialect() == dialect.Postgres {
-			s.Where(sql.P(func(b *sql.Builder) {
-				b.Ident(s.C("search")).WriteString(" @@ websearch_to_tsquery('english', ").Arg(q.websearch()).WriteByte(')')
-			}))
+			s.Where(sql.P(func(b *sql.Builder) { b.Ident(s.C("search")).WriteString(" @@ ").Join(tsquery(query)) }))
 			return
 		}
-		t := sql.Dialect(s.Dialect()).Table("post_search")
-		s.Join(t).On(s.C("id"), t.C("post_id"))
-		s.Where(sql.P(func(b *sql.Builder) { b.Ident(t.C("post_search")).WriteString(" MATCH ").Arg(q.fts5()) }))
+		joinHits(s, query)
 	}
-	byRank = func(s *sql.Selector) {
-		s.OrderExpr(sql.ExprFunc(func(b *sql.Builder) {
-			if s.Dialect() == dialect.Postgres {
-				b.WriteString("ts_rank(").Ident(s.C("search")).WriteString(", websearch_to_tsquery('english', ").Arg(q.websearch()).WriteString(")) DESC")
-			} else {
-				b.WriteString("bm25(post_search, 8.0, 1.0)") // a title counts as much more as Postgres' weight A than B
-			}
-		}), sql.ExprFunc(func(b *sql.Builder) { b.Ident(s.C("id")).WriteString(" DESC") }))
-	}
-	return matches, byRank, true
-}
-
-// query is alternatives, each of which has something to look for.
-type query []alternative
-
-type alternative struct{ with, without []phrase }
-
-// phrase is words that stand next to each other.
-type phrase []string
-
-func parse(text string) query {
-	var q query
-	var a alternative
-	closeAlternative := func() {
-		if len(a.with) > 0 {
-			q = append(q, a)
-		}
-		a = alternative{}
-	}
-	terms := 0
-	for text != "" && terms < maxTerms {
-		start := strings.IndexFunc(text, func(r rune) bool { return r == '"' || isWord(r) })
-		if start < 0 {
-			break
-		}
-		negated := start > 0 && text[start-1] == '-' && (start == 1 || text[start-2] == ' ')
-		var p phrase
-		quoted := text[start] == '"'
-		if quoted {
-			inner, rest, _ := strings.Cut(text[start+1:], `"`)
-			p, text = words(inner), rest
+	order = func(s *sql.Selector) {
+		if s.Dialect() == dialect.Postgres {
+			s.OrderExpr(sql.ExprFunc(func(b *sql.Builder) {
+				b.WriteString("ts_rank(").Ident(s.C("search")).Comma().Join(tsquery(query)).WriteString(") DESC")
+			}))
 		} else {
-			// A run without spaces is one term, so that "can't" is looked for as it is written.
-			run := text[start:]
-			if end := strings.IndexFunc(run, func(r rune) bool { return unicode.IsSpace(r) || r == '"' }); end >= 0 {
-				run = run[:end]
-			}
-			p, text = words(run), text[start+len(run):]
+			s.OrderBy(sql.Table(hits).C("score"))
 		}
-		switch {
-		case len(p) == 0:
-			continue
-		case !quoted && !negated && len(p) == 1 && strings.EqualFold(p[0], "or"):
-			closeAlternative()
-			continue
-		case negated:
-			a.without = append(a.without, p)
-		default:
-			a.with = append(a.with, p)
-		}
-		terms += len(p)
+		s.OrderBy(sql.Desc(s.C("id")))
 	}
-	closeAlternative()
-	return q
+	return where, order, true
 }
 
-func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) }
+// hits names the matches that where joins on SQLite.
+const hits = "search_hit"
 
-func words(s string) phrase {
-	p := strings.FieldsFunc(s, func(r rune) bool { return !isWord(r) })
-	if len(p) > maxTerms {
-		p = p[:maxTerms]
-	}
-	return p
+// tsquery is the expression as Postgres matches it.
+func tsquery(query expression) sql.Querier {
+	return sql.ExprFunc(func(b *sql.Builder) {
+		b.WriteString("websearch_to_tsquery('english', ").Arg(query.websearch()).WriteString(")")
+	})
 }
 
-func (p phrase) quoted() string { return `"` + strings.Join(p, " ") + `"` }
-
-// websearch writes the query for Postgres' websearch_to_tsquery.
-func (q query) websearch() string {
-	alternatives := make([]string, len(q))
-	for i, a := range q {
-		var terms []string
-		for _, p := range a.with {
-			terms = append(terms, p.quoted())
-		}
-		for _, p := range a.without {
-			terms = append(terms, "-"+p.quoted())
-		}
-		alternatives[i] = strings.Join(terms, " ")
-	}
-	return strings.Join(alternatives, " or ")
-}
-
-// fts5 writes the query for SQLite (https://sqlite.org/fts5.html, section 3). Every word is quoted, so that none is
-// taken for an operator.
-func (q query) fts5() string {
-	alternatives := make([]string, len(q))
-	for i, a := range q {
-		with := make([]string, len(a.with))
-		for j, p := range a.with {
-			with[j] = p.quoted()
-		}
-		text := "(" + strings.Join(with, " AND ") + ")"
-		for _, p := range a.without {
-			text = "(" + text + " NOT " + p.quoted() + ")"
-		}
-		alternatives[i] = text
-	}
-	return strings.Join(alternatives, " OR ")
+// joinHits joins the matches in the FTS5 table with their scores, which are the lower the better. A word in the title
+// counts 2.5 times as much as one in the content, as it does by Postgres's weights A and B.
+func joinHits(s *sql.Selector, query expression) {
+	index, doc := sql.Table("post_search"), sql.Table("post_search_doc")
+	matches := sql.Dialect(s.Dialect()).Select().From(index)
+	matches.Join(doc).On(doc.C("doc"), index.C("rowid"))
+	matches.Select(doc.C("post_id")).AppendSelectExprAs(sql.Raw("bm25(post_search, 2.5, 1.0)"), "score").
+		Where(sql.ExprP("post_search MATCH ?", query.fts5())).As(hits)
+	s.Join(matches).On(s.C("id"), matches.C("post_id"))
 }

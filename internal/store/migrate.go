@@ -1,283 +1,271 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"slices"
-	"time"
+	"strings"
 
 	"ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/postgres"
 	"ariga.io/atlas/sql/schema"
 	"ariga.io/atlas/sql/sqlite"
 	"entgo.io/ent/dialect"
+
+	"tidings/internal/store/migrations"
 )
 
-// The migrations of each dialect: schema/ is made by `go run ./internal/store/migrate NAME` from ent's tables, manual/
-// is written by hand for what ent doesn't know (search, the event log) and is never replayed by the diff, which would
-// drop it. Both run as one sequence, by version. What has been released is never changed.
-//
-//go:embed migrations
-var migrations embed.FS
+// ErrNewer says that a database holds migrations which this program does not know.
+var ErrNewer = errors.New("the database was migrated by a newer Tidings than this one")
 
-// afterwards are statements that run after every migration that did something: Atlas rebuilds SQLite tables by
-// dropping them, and their triggers vanish with them.
-var afterwards = map[string]string{
-	dialect.SQLite: "migrations/sqlite/triggers.sql",
+// migrationLock is the key of the advisory lock on Postgres under which one process migrates: "tidings" in ASCII.
+const migrationLock = 0x74_69_64_69_6e_67_73
+
+// A migrator brings one database up to a directory of migrations.
+type migrator struct {
+	dir migrate.Dir
+	// open returns Atlas's driver on a connection.
+	open func(schema.ExecQuerier) (migrate.Driver, error)
+	// after runs on the same connection when migrations have run.
+	after func(context.Context, schema.ExecQuerier) error
+	// strangers counts the tables beside $1, that of the revisions.
+	strangers string
 }
 
-// lockKey is the advisory lock under which one process migrates a Postgres at a time.
-const lockKey = 0x7469_6469_6e67_7301
+func migrateSQLite(ctx context.Context, db *sql.DB) error {
+	dir, err := migrations.Of(dialect.SQLite)
+	if err != nil {
+		return err
+	}
+	return migrateSQLiteTo(ctx, db, dir)
+}
 
-// upgrade brings the database up to date in one transaction, under a lock.
-func upgrade(ctx context.Context, db *sql.DB, d string) (err error) {
-	dir, err := sequence(d)
-	if err != nil {
+func migrateSQLiteTo(ctx context.Context, db *sql.DB, dir migrate.Dir) error {
+	m := migrator{dir: dir, open: sqlite.Open, after: restoreSearchTriggers,
+		strangers: `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> $1`}
+	if done, err := m.current(ctx, db); done || err != nil {
 		return err
 	}
-	var conn schema.ExecQuerier
-	var end func(error) error
-	if d == dialect.Postgres {
-		conn, end, err = lockPostgres(ctx, db)
-	} else {
-		conn, end, err = lockSQLite(ctx, db)
-	}
+	c, err := db.Conn(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("migrating: %w", err)
 	}
-	defer func() { err = end(err) }()
+	defer c.Close()
+	// A table is changed by making it anew, which foreign keys must not hinder. They can be switched only outside of a
+	// transaction, and are checked before it commits.
+	if _, err := c.ExecContext(ctx, "PRAGMA foreign_keys = off"); err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	if _, err = c.ExecContext(ctx, "BEGIN IMMEDIATE"); err == nil {
+		end := "COMMIT"
+		if err = m.run(ctx, c); err == nil {
+			err = checkForeignKeys(ctx, c)
+		}
+		if err != nil {
+			end = "ROLLBACK"
+		}
+		_, ended := c.ExecContext(context.WithoutCancel(ctx), end)
+		err = errors.Join(err, ended)
+	}
+	_, on := c.ExecContext(context.WithoutCancel(ctx), "PRAGMA foreign_keys = on")
+	if err := errors.Join(err, on); err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	return nil
+}
 
-	r := revisions{conn, d}
-	if err := r.init(ctx); err != nil {
-		return fmt.Errorf("making the table of revisions: %w", err)
-	}
-	if err := r.known(ctx, dir); err != nil {
-		return err
-	}
-	var drv migrate.Driver
-	if d == dialect.Postgres {
-		drv, err = postgres.Open(conn)
-	} else {
-		drv, err = sqlite.Open(conn)
-	}
+func migratePostgres(ctx context.Context, db *sql.DB) error {
+	dir, err := migrations.Of(dialect.Postgres)
 	if err != nil {
 		return err
 	}
-	ex, err := migrate.NewExecutor(drv, dir, r, migrate.WithExecOrder(migrate.ExecOrderNonLinear))
-	if err != nil {
+	return migratePostgresTo(ctx, db, dir)
+}
+
+func migratePostgresTo(ctx context.Context, db *sql.DB, dir migrate.Dir) error {
+	m := migrator{dir: dir, open: postgres.Open, after: func(context.Context, schema.ExecQuerier) error { return nil },
+		// What an extension has put there is not in the way.
+		strangers: `SELECT count(*) FROM pg_class c WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND relname <> $1
+			AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')`}
+	if done, err := m.current(ctx, db); done || err != nil {
 		return err
 	}
-	if _, err := ex.Pending(ctx); errors.Is(err, migrate.ErrNoPendingFiles) {
-		return nil
-	} else if err != nil {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	if _, err = tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err == nil {
+		err = m.run(ctx, tx)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("migrating: %w", err), tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	return nil
+}
+
+// current reports, in one query and without a lock, whether there is nothing to do.
+func (m migrator) current(ctx context.Context, db schema.ExecQuerier) (bool, error) {
+	revs, err := revisions{db}.ReadRevisions(ctx)
+	if noSuchTable(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading what the database was migrated to: %w", err)
+	}
+	missing, err := m.compare(revs)
+	return missing == 0, err
+}
+
+// compare returns how many migrations the database lacks, and an error when it holds others than this program has.
+func (m migrator) compare(revs []*migrate.Revision) (missing int, err error) {
+	sum, err := m.dir.Checksum()
+	if err != nil {
+		return 0, fmt.Errorf("summing the migrations: %w", err)
+	}
+	known := map[string]string{}
+	for _, f := range sum {
+		version, _, _ := strings.Cut(f.N, "_")
+		known[version] = f.H
+	}
+	for _, r := range revs {
+		hash, ok := known[r.Version]
+		switch {
+		case !ok:
+			return 0, fmt.Errorf("%w: it holds migration %s_%s", ErrNewer, r.Version, r.Description)
+		case hash != r.Hash:
+			return 0, fmt.Errorf("the database's migration %s_%s, or one before it, is not the one that this Tidings knows", r.Version, r.Description)
+		}
+		delete(known, r.Version)
+	}
+	return len(known), nil
+}
+
+// run applies what is missing on a connection that holds the lock and a transaction.
+func (m migrator) run(ctx context.Context, c schema.ExecQuerier) error {
+	revs := revisions{c}
+	if err := revs.init(ctx); err != nil {
+		return fmt.Errorf("making the table of migrations: %w", err)
+	}
+	applied, err := revs.ReadRevisions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the database was migrated to: %w", err)
+	}
+	if missing, err := m.compare(applied); missing == 0 || err != nil { // another process was first
 		return err
+	}
+	if len(applied) == 0 {
+		if err := m.vacant(ctx, c); err != nil {
+			return err
+		}
+	}
+	driver, err := m.open(c)
+	if err != nil {
+		return fmt.Errorf("inspecting the database: %w", err)
+	}
+	ex, err := migrate.NewExecutor(driver, m.dir, revs, migrate.WithExecOrder(migrate.ExecOrderLinear), migrate.WithAllowDirty(true))
+	if err != nil {
+		return fmt.Errorf("preparing the migrations: %w", err)
 	}
 	if err := ex.ExecuteN(ctx, 0); err != nil {
 		return err
 	}
-	if file, ok := afterwards[d]; ok {
-		text, err := migrations.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if _, err := conn.ExecContext(ctx, string(text)); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
+	return m.after(ctx, c)
+}
+
+// vacant returns an error when a database that was never migrated holds tables.
+func (m migrator) vacant(ctx context.Context, c schema.ExecQuerier) error {
+	var tables int
+	if err := scanOne(ctx, c, &tables, m.strangers, revisionsTable); err != nil {
+		return fmt.Errorf("looking whether the database is empty: %w", err)
+	}
+	if tables > 0 {
+		return errors.New("it holds tables of something else: give Tidings a database of its own")
 	}
 	return nil
 }
 
-func lockPostgres(ctx context.Context, db *sql.DB) (schema.ExecQuerier, func(error) error, error) {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockKey)); err != nil {
-		return nil, nil, errors.Join(err, tx.Rollback())
-	}
-	return tx, func(err error) error {
-		if err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		return tx.Commit()
-	}, nil
-}
-
-// lockSQLite also takes foreign keys off, which is only possible outside of a transaction and needed to rebuild a
-// table; they are checked before the commit.
-func lockSQLite(ctx context.Context, db *sql.DB) (schema.ExecQuerier, func(error) error, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, s := range []string{"PRAGMA foreign_keys = off", "BEGIN IMMEDIATE"} {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return nil, nil, errors.Join(err, conn.Close())
-		}
-	}
-	return conn, func(err error) error {
-		if err == nil {
-			err = foreignKeysHold(ctx, conn)
-		}
-		verb := "COMMIT"
-		if err != nil {
-			verb = "ROLLBACK"
-		}
-		_, ended := conn.ExecContext(ctx, verb)
-		_, on := conn.ExecContext(ctx, "PRAGMA foreign_keys = on")
-		return errors.Join(err, ended, on, conn.Close())
-	}, nil
-}
-
-func foreignKeysHold(ctx context.Context, conn *sql.Conn) error {
-	rows, err := conn.QueryContext(ctx, "PRAGMA foreign_key_check")
+// scanOne runs a query of one row with one column.
+func scanOne(ctx context.Context, c schema.ExecQuerier, v any, query string, args ...any) error {
+	rows, err := c.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	if !rows.Next() {
+		return errors.Join(rows.Err(), sql.ErrNoRows)
+	}
+	return errors.Join(rows.Scan(v), rows.Close())
+}
+
+// checkForeignKeys returns an error when a row refers to one that is not there.
+func checkForeignKeys(ctx context.Context, c schema.ExecQuerier) error {
+	rows, err := c.QueryContext(ctx, "PRAGMA foreign_key_check")
+	if err != nil {
+		return fmt.Errorf("checking foreign keys: %w", err)
+	}
+	defer rows.Close()
 	if rows.Next() {
-		return errors.New("the migration leaves rows that refer to nothing")
+		var table, parent sql.NullString
+		var row, key sql.NullInt64
+		if err := rows.Scan(&table, &row, &parent, &key); err != nil {
+			return fmt.Errorf("checking foreign keys: %w", err)
+		}
+		return fmt.Errorf("a row of %s refers to a row of %s that is not there", table.String, parent.String)
 	}
 	return rows.Err()
 }
 
-// sequence is all migrations of a dialect in one directory, each part checked against its own sum.
-func sequence(d string) (migrate.Dir, error) {
-	type file struct {
-		name string
-		text []byte
-	}
-	var files []file
-	for _, part := range []string{"schema", "manual"} {
-		root := "migrations/" + folder(d) + "/" + part
-		entries, err := fs.ReadDir(migrations, root)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if e.Name() == migrate.HashFileName {
-				continue
-			}
-			text, err := migrations.ReadFile(root + "/" + e.Name())
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, file{e.Name(), text})
-		}
-	}
-	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.name, b.name) })
-	dir := &migrate.MemDir{}
-	for _, f := range files {
-		if err := dir.WriteFile(f.name, f.text); err != nil {
-			return nil, err
-		}
-	}
-	sum, err := dir.Checksum()
+// restoreSearchTriggers makes the triggers that keep the search index what they should be, and fills the index anew when
+// they were not: the table they belong to was then made anew without them.
+func restoreSearchTriggers(ctx context.Context, c schema.ExecQuerier) error {
+	wanted := map[string]string{}
+	create, err := (&sqlite.Driver{}).ScanStmts(migrations.SearchTriggers)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("reading the search triggers: %w", err)
 	}
-	return dir, migrate.WriteSumFile(dir, sum)
-}
-
-func folder(d string) string {
-	if d == dialect.Postgres {
-		return "postgres"
+	for _, s := range create {
+		wanted[strings.Fields(s.Text)[2]] = strings.TrimSuffix(s.Text, ";")
 	}
-	return "sqlite"
-}
-
-// revisions keeps what was applied, as Atlas asks for it (migrate.RevisionReadWriter).
-type revisions struct {
-	conn    schema.ExecQuerier
-	dialect string
-}
-
-func (r revisions) init(ctx context.Context) error {
-	_, err := r.conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_revisions (
-		version varchar(255) PRIMARY KEY, description text NOT NULL, type int NOT NULL, applied int NOT NULL, total int NOT NULL,
-		executed_at bigint NOT NULL, error text NOT NULL, error_stmt text NOT NULL, hash text NOT NULL)`)
-	return err
-}
-
-// known refuses a database that a newer Tidings has migrated.
-func (r revisions) known(ctx context.Context, dir migrate.Dir) error {
-	files, err := dir.Files()
+	there := map[string]string{}
+	rows, err := c.QueryContext(ctx, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'post_search_%'")
 	if err != nil {
-		return err
-	}
-	applied, err := r.ReadRevisions(ctx)
-	if err != nil {
-		return err
-	}
-	for _, a := range applied {
-		if !slices.ContainsFunc(files, func(f migrate.File) bool { return f.Version() == a.Version }) {
-			return fmt.Errorf("a newer Tidings has been here (revision %s): run that one, or restore a backup from before", a.Version)
-		}
-	}
-	return nil
-}
-
-// Ident implements migrate.RevisionReadWriter.
-func (r revisions) Ident() *migrate.TableIdent {
-	if r.dialect == dialect.Postgres {
-		return &migrate.TableIdent{Name: "schema_revisions", Schema: "public"}
-	}
-	return &migrate.TableIdent{Name: "schema_revisions"}
-}
-
-const revisionColumns = "version, description, type, applied, total, executed_at, error, error_stmt, hash"
-
-func (r revisions) read(ctx context.Context, where string, args ...any) (all []*migrate.Revision, err error) {
-	rows, err := r.conn.QueryContext(ctx, "SELECT "+revisionColumns+" FROM schema_revisions "+where+" ORDER BY version", args...)
-	if err != nil {
-		return nil, err
+		return fmt.Errorf("looking for the search triggers: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var v migrate.Revision
-		var at int64
-		if err := rows.Scan(&v.Version, &v.Description, &v.Type, &v.Applied, &v.Total, &at, &v.Error, &v.ErrorStmt, &v.Hash); err != nil {
-			return nil, err
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return fmt.Errorf("looking for the search triggers: %w", err)
 		}
-		v.ExecutedAt = time.UnixMilli(at)
-		all = append(all, &v)
+		there[name] = text
 	}
-	return all, rows.Err()
-}
-
-// ReadRevisions implements migrate.RevisionReadWriter.
-func (r revisions) ReadRevisions(ctx context.Context) ([]*migrate.Revision, error) {
-	return r.read(ctx, "")
-}
-
-// ReadRevision implements migrate.RevisionReadWriter.
-func (r revisions) ReadRevision(ctx context.Context, version string) (*migrate.Revision, error) {
-	found, err := r.read(ctx, "WHERE version = $1", version)
-	if err == nil && len(found) == 0 {
-		err = migrate.ErrRevisionNotExist
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("looking for the search triggers: %w", err)
 	}
+	if maps.Equal(wanted, there) {
+		return nil
+	}
+	var statements []string
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		statements = append(statements, "DROP TRIGGER "+name)
+	}
+	refill, err := (&sqlite.Driver{}).ScanStmts(migrations.SearchRefill)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("reading how to fill the search index: %w", err)
 	}
-	return found[0], nil
-}
-
-// WriteRevision implements migrate.RevisionReadWriter.
-func (r revisions) WriteRevision(ctx context.Context, v *migrate.Revision) error {
-	_, err := r.conn.ExecContext(ctx, "INSERT INTO schema_revisions ("+revisionColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)
-		ON CONFLICT (version) DO UPDATE SET applied = excluded.applied, total = excluded.total, executed_at = excluded.executed_at,
-		error = excluded.error, error_stmt = excluded.error_stmt, hash = excluded.hash`,
-		v.Version, v.Description, int(v.Type), v.Applied, v.Total, v.ExecutedAt.UnixMilli(), v.Error, v.ErrorStmt, v.Hash)
-	return err
-}
-
-// DeleteRevision implements migrate.RevisionReadWriter.
-func (r revisions) DeleteRevision(ctx context.Context, version string) error {
-	_, err := r.conn.ExecContext(ctx, "DELETE FROM schema_revisions WHERE version = $1", version)
-	return err
+	for _, s := range append(create, refill...) {
+		statements = append(statements, s.Text)
+	}
+	for _, s := range statements {
+		if _, err := c.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("making the search index: %w", err)
+		}
+	}
+	return nil
 }

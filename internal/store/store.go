@@ -1,84 +1,91 @@
-// Package store opens the database, SQLite or Postgres, and migrates it.
+// Package store opens the database and brings its schema up to date. It is the one place that knows what SQLite and
+// Postgres need to be opened right; everything above speaks to them through the ent client that a Store gives.
 package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"entgo.io/ent/dialect"
-	entsql "entgo.io/ent/dialect/sql"
 
 	"tidings/ent"
-	_ "tidings/ent/runtime" // policies, hooks and defaults
-	"tidings/internal/config"
+	_ "tidings/ent/runtime" // the entities' defaults, hooks and policies
 )
 
-// Store is an open, migrated database. It is safe for concurrent use.
+// Target says which database to open.
+type Target struct {
+	Dialect string // dialect.SQLite or dialect.Postgres
+	DSN     string // SQLite: the path of the file, taken as it is; Postgres: a postgres:// URL
+	// MaxConns bounds the connections: of Postgres all (0: 4 for each CPU, 8 to 32), of SQLite those that read (0: one
+	// for each CPU, at least 4), beside the one that writes.
+	MaxConns int
+}
+
+// Store is an open and migrated database.
 type Store struct {
-	client  *ent.Client
 	dialect string
-	dbs     []*sql.DB // the one to ping first
+	dsn     string
+	client  *ent.Client
+	ping    func(context.Context) error
+	close   func() error
 }
 
-// Open opens a database, making the file of a SQLite one, and brings it up to date. Several processes may do so at
-// once. The error is one line for the person who starts the server, without a password in it.
-func Open(ctx context.Context, d config.Database) (*Store, error) {
-	var s *Store
-	var err error
-	var name string
-	switch d.Dialect {
-	case config.SQLite:
-		name = fmt.Sprintf("SQLite file %q", d.Path)
-		s, err = openSQLite(ctx, d.Path)
-	case config.Postgres:
-		name = d.String()
-		s, err = openPostgres(ctx, d.URL)
+// Open opens the target, applies the migrations that it lacks, and returns it ready for use. A SQLite file that does
+// not exist is made; its directory is not. Several processes may open one database at once: one migrates, the others
+// wait for it. Open fails at once when the database is missing, refuses, or was migrated by a newer program. Its errors
+// are one line, made to be shown to whoever started the server, and hold no password.
+func Open(ctx context.Context, t Target) (*Store, error) {
+	var open func(context.Context, Target) (*Store, error)
+	switch t.Dialect {
+	case dialect.SQLite:
+		open = openSQLite
+	case dialect.Postgres:
+		open = openPostgres
 	default:
-		return nil, fmt.Errorf("there is no database of the kind %q", d.Dialect)
+		return nil, fmt.Errorf("there is no database of the kind %q", t.Dialect)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
+	if t.MaxConns < 0 {
+		return nil, errors.New("the bound on database connections is negative")
 	}
-	if err := upgrade(ctx, s.dbs[0], s.dialect); err != nil {
-		return nil, errors.Join(fmt.Errorf("migrating %s: %w", name, err), s.Close())
-	}
-	return s, nil
+	return open(ctx, t)
 }
 
-// Client reads and writes entities. On SQLite everything outside of a transaction reads only: write in one.
+// Client is the ent client of the database. On SQLite a query inside a transaction sees the transaction's writes; one
+// outside waits for no writer and sees what was committed before it began. Transactions that write run one at a time
+// there, so whoever holds one must not begin another, or write beside it, in the same goroutine.
 func (s *Store) Client() *ent.Client { return s.client }
 
 // Dialect is dialect.SQLite or dialect.Postgres.
 func (s *Store) Dialect() string { return s.dialect }
 
-// Ping says whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.dbs[0].PingContext(ctx) }
+// DSN is what a further connection to the same Postgres is opened with, a listener's say: the URL, named like the
+// store's own connections. Of SQLite it is the absolute path of the file. It may hold a password: don't print it.
+func (s *Store) DSN() string { return s.dsn }
 
-// Close closes all connections, waiting for statements that run.
-func (s *Store) Close() error {
-	var errs []error
-	for i := len(s.dbs) - 1; i >= 0; i-- { // readers before the writer, whose end checkpoints SQLite's log
-		errs = append(errs, s.dbs[i].Close())
+// Ping reports whether the database answers and is migrated.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.ping(ctx); err != nil {
+		return fmt.Errorf("asking the database: %w", err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-func newStore(d string, driver dialect.Driver, dbs ...*sql.DB) *Store {
-	return &Store{client: ent.NewClient(ent.Driver(driver)), dialect: d, dbs: dbs}
+// Close closes the database. What is still running fails or, on SQLite, is waited for.
+func (s *Store) Close() error {
+	if err := s.close(); err != nil {
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	return nil
 }
 
-// split is an ent driver that reads from one pool and writes to another.
-type split struct {
-	*entsql.Driver // the writer's: Exec, transactions
-	readers        *entsql.Driver
+// orElse is n, or what it should be when it was left open.
+func orElse(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
 }
 
-func (s split) Query(ctx context.Context, query string, args, v any) error {
-	return s.readers.Query(ctx, query, args, v)
-}
-
-func (s split) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return s.readers.QueryContext(ctx, query, args...)
-}
+func cpus() int { return runtime.GOMAXPROCS(0) }

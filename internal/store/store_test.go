@@ -2,40 +2,88 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect"
 
 	"tidings/ent"
 	"tidings/ent/post"
-	"tidings/ent/schema"
+	"tidings/ent/user"
 	"tidings/internal/auth"
-	"tidings/internal/config"
-	"tidings/internal/gid"
 	"tidings/internal/search"
 	"tidings/internal/store"
-	"tidings/internal/testkit/pgtest"
+	"tidings/internal/testkit"
 )
 
-// both runs a test on both databases.
-func both(t *testing.T, test func(t *testing.T, d config.Database)) {
-	t.Run("sqlite", func(t *testing.T) {
-		test(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "odd name?#%41.db")})
-	})
-	t.Run("postgres", func(t *testing.T) {
-		test(t, config.Database{Dialect: config.Postgres, URL: pgtest.Database(t)})
-	})
+// openEnv makes a process of this test binary open the database that it names and write a user, instead of testing.
+const openEnv = "TIDINGS_STORE_TEST_OPEN"
+
+func TestMain(m *testing.M) {
+	if target := os.Getenv(openEnv); target != "" {
+		if err := openAndWrite(target); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
 }
 
-func open(t *testing.T, d config.Database) *store.Store {
+func openAndWrite(target string) error {
+	d := os.Getenv(openEnv + "_DIALECT")
+	s, err := store.Open(context.Background(), store.Target{Dialect: d, DSN: target})
+	if err != nil {
+		return err
+	}
+	_, err = createUser(auth.AsSystem(context.Background()), s, fmt.Sprintf("user_%d", os.Getpid()))
+	return errors.Join(err, s.Close())
+}
+
+func createUser(ctx context.Context, s *store.Store, name string) (*ent.User, error) {
+	return s.Client().User.Create().SetUsername(name).SetFullName(name).SetEmail(name + "@example.com").SetPasswordHash("x").Save(auth.AsSystem(ctx))
+}
+
+func newUser(t testing.TB, s *store.Store, name string) *ent.User {
 	t.Helper()
-	s, err := store.Open(t.Context(), d)
+	u, err := createUser(t.Context(), s, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func newPost(t testing.TB, s *store.Store, by *ent.User, title string) *ent.Post {
+	t.Helper()
+	p, err := s.Client().Post.Create().SetAuthorID(by.ID).SetTitle(title).SetContent("of " + title).Save(auth.AsSystem(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// found counts the posts that a search finds.
+func found(t testing.TB, s *store.Store, text string) int {
+	t.Helper()
+	where, _, ok := search.Posts(text)
+	if !ok {
+		t.Fatalf("%q is no search", text)
+	}
+	n, err := s.Client().Post.Query().Where(where).Count(auth.AsSystem(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// open opens a target for the length of the test.
+func open(t testing.TB, target store.Target) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,274 +95,172 @@ func open(t *testing.T, d config.Database) *store.Store {
 	return s
 }
 
-// write runs fn in a transaction that may do everything.
-func write(t *testing.T, s *store.Store, fn func(ctx context.Context, tx *ent.Client) error) error {
-	ctx := auth.AsSystem(t.Context())
-	tx, err := s.Client().Tx(ctx)
-	if err != nil {
-		return err
-	}
-	if err := fn(ctx, tx.Client()); err != nil {
-		_ = tx.Rollback()
-		return err
-	}
-	return tx.Commit()
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func addUser(t *testing.T, s *store.Store, name string) gid.User {
-	t.Helper()
-	id := gid.NewUser()
-	must(t, write(t, s, func(ctx context.Context, tx *ent.Client) error {
-		return tx.User.Create().SetID(id).SetUsername(name).SetFullName("Name of " + name).SetEmail(name + "@example.org").SetPasswordHash("-").Exec(ctx)
-	}))
-	return id
-}
-
-func TestOpenedByManyAtOnce(t *testing.T) {
-	both(t, func(t *testing.T, d config.Database) {
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				s, err := store.Open(t.Context(), d)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		open(t, d)
+// targets runs a test on an empty database of each kind that has not been opened yet.
+func targets(t *testing.T, test func(t *testing.T, target store.Target)) {
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, store.Target{Dialect: dialect.SQLite, DSN: filepath.Join(t.TempDir(), "tidings.db")})
 	})
-}
-
-func TestTimesReadAgainAreTheSame(t *testing.T) {
-	both(t, func(t *testing.T, d config.Database) {
-		s := open(t, d)
-		ada := addUser(t, s, "ada")
-		ctx := auth.AsSystem(t.Context())
-		want := schema.Now()
-		id := gid.NewPost()
-		must(t, write(t, s, func(ctx context.Context, tx *ent.Client) error {
-			return tx.Post.Create().SetID(id).SetAuthorID(ada).SetTitle("Title").SetContent("text").SetCreatedAt(want).Exec(ctx)
-		}))
-		got := s.Client().Post.GetX(ctx, id)
-		if !got.CreatedAt.Equal(want) {
-			t.Errorf("wrote %s, read %s", want, got.CreatedAt)
-		}
-		if n := s.Client().Post.Query().Where(post.CreatedAt(got.CreatedAt)).CountX(ctx); n != 1 {
-			t.Errorf("the time that was read finds %d rows", n)
-		}
-		if n := s.Client().Post.Query().Where(post.CreatedAtLT(got.CreatedAt.Add(time.Microsecond)), post.CreatedAtGT(got.CreatedAt.Add(-time.Microsecond))).CountX(ctx); n != 1 {
-			t.Errorf("between the microseconds before and after stand %d rows", n)
-		}
-	})
-}
-
-func TestWritersDoNotCollide(t *testing.T) {
-	both(t, func(t *testing.T, d config.Database) {
-		s := open(t, d)
-		ada := addUser(t, s, "ada")
-		var wg sync.WaitGroup
-		const writers, each = 8, 25
-		for range writers {
-			wg.Go(func() {
-				for range each {
-					if err := write(t, s, func(ctx context.Context, tx *ent.Client) error {
-						if _, err := tx.Post.Query().Count(ctx); err != nil { // a read first, which makes deferred transactions fail
-							return err
-						}
-						return tx.Post.Create().SetAuthorID(ada).SetTitle("Title").SetContent("text").Exec(ctx)
-					}); err != nil {
-						t.Error(err)
-					}
-					if _, err := s.Client().Post.Query().Limit(5).All(auth.AsSystem(t.Context())); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if n := s.Client().Post.Query().CountX(auth.AsSystem(t.Context())); n != writers*each {
-			t.Errorf("%d posts, want %d", n, writers*each)
-		}
-	})
-}
-
-func TestLimitsAreHeldByTheDatabase(t *testing.T) {
-	both(t, func(t *testing.T, d config.Database) {
-		s := open(t, d)
-		ada := addUser(t, s, "Ada")
-		user := func(name, full, email string) func(context.Context, *ent.Client) error {
-			return func(ctx context.Context, tx *ent.Client) error {
-				return tx.User.Create().SetUsername(name).SetFullName(full).SetEmail(email).SetPasswordHash("-").Exec(ctx)
-			}
-		}
-		newPost := func(title, content string, published bool) func(context.Context, *ent.Client) error {
-			return func(ctx context.Context, tx *ent.Client) error {
-				return tx.Post.Create().SetAuthorID(ada).SetTitle(title).SetContent(content).SetPublished(published).Exec(ctx)
-			}
-		}
-		for name, fn := range map[string]func(context.Context, *ent.Client) error{
-			"username taken in another case": user("aDA", "x", "other@example.org"),
-			"email taken in another case":    user("other", "x", "ADA@example.org"),
-			"username short":                 user("ab", "x", "x@example.org"),
-			"username long":                  user(strings.Repeat("a", 33), "x", "x@example.org"),
-			"username of other characters":   user("a b", "x", "x@example.org"),
-			"full name empty":                user("abc", "", "x@example.org"),
-			"full name long":                 user("abc", strings.Repeat("é", 101), "x@example.org"),
-			"email long":                     user("abc", "x", strings.Repeat("x", 255)),
-			"title short":                    newPost("ab", "x", false),
-			"title long":                     newPost(strings.Repeat("a", 201), "x", false),
-			"content empty":                  newPost("abc", "", false),
-			"content long":                   newPost("abc", strings.Repeat("x", 40_001), false),
-			"published without its time":     newPost("abc", "x", true),
-		} {
-			if err := write(t, s, fn); !ent.IsConstraintError(err) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		must(t, write(t, s, newPost(strings.Repeat("é", 200), strings.Repeat("é", 40_000), false)))
-	})
-}
-
-func TestSearch(t *testing.T) {
-	both(t, func(t *testing.T, d config.Database) {
-		s := open(t, d)
-		ada := addUser(t, s, "ada")
-		ids := map[string]gid.Post{}
-		for title, content := range map[string]string{
-			"Lighthouses":        "Of keepers and lamps by the sea.",
-			"A walk by the sea":  "We saw two lighthouses, one of them dark.",
-			"Résumé of a winter": "It doesn't snow any more.",
-		} {
-			ids[title] = gid.NewPost()
-			must(t, write(t, s, func(ctx context.Context, tx *ent.Client) error {
-				return tx.Post.Create().SetID(ids[title]).SetAuthorID(ada).SetTitle(title).SetContent(content).Exec(ctx)
-			}))
-		}
-		find := func(text string) string {
-			t.Helper()
-			matches, byRank, ok := search.Posts(text)
-			if !ok {
-				return "nothing to look for"
-			}
-			found, err := s.Client().Post.Query().Where(matches).Modify(byRank, func(s *sql.Selector) { s.Limit(10) }).Clone().All(auth.AsSystem(t.Context()))
-			if err != nil {
-				t.Fatalf("%q: %v", text, err)
-			}
-			titles := make([]string, len(found))
-			for i, p := range found {
-				titles[i] = p.Title
-			}
-			return strings.Join(titles, "|")
-		}
-		check := func(text, want string) {
-			t.Helper()
-			if got := find(text); got != want {
-				t.Errorf("%q finds %q, want %q", text, got, want)
-			}
-		}
-		check("lighthouse", "Lighthouses|A walk by the sea") // the title first
-		check("lighthouse walk", "A walk by the sea")
-		check("lighthouse -walk", "Lighthouses")
-		check(`"by the sea" keepers`, "Lighthouses")
-		check(`"dark lighthouses"`, "")
-		check("snow or keepers -walk", find("keepers or snow"))
-		check("-lighthouse", "nothing to look for")
-		check("!?*()", "nothing to look for")
-		for _, hostile := range []string{
-			`"`, `"""`, `a"b`, "a AND", "NOT a", "NEAR(a b)", "title:a", "a*", "^a", "a'b", "{a}", "(a", "a OR OR b", "or or", "-", "--a", "-\"a\"",
-			"\\", "&|!<->", ":*", "%_", strings.Repeat("a ", 250), strings.Repeat("x", 500), strings.Repeat(".", 500), "日本語", "🦀 crab", "a\u0301b", "\u200d", "٣",
-		} {
-			find(hostile)
-		}
-
-		must(t, write(t, s, func(ctx context.Context, tx *ent.Client) error {
-			return tx.Post.UpdateOneID(ids["Lighthouses"]).SetTitle("Lamps").Exec(ctx)
-		}))
-		check("keepers", "Lamps")
-		check("lighthouse", "A walk by the sea")
-		must(t, write(t, s, func(ctx context.Context, tx *ent.Client) error { return tx.User.DeleteOneID(ada).Exec(ctx) }))
-		check("keepers", "")
-	})
-}
-
-func TestSentencesOfFailure(t *testing.T) {
-	dir := t.TempDir()
-	garbage := filepath.Join(dir, "garbage.db")
-	must(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 100)), 0o600))
-	for _, c := range []struct {
-		d    config.Database
-		want string
-	}{
-		{config.Database{Dialect: config.SQLite, Path: filepath.Join(dir, "none", "x.db")}, "there is no directory"},
-		{config.Database{Dialect: config.SQLite, Path: garbage}, "is not a SQLite database"},
-		{config.Database{Dialect: config.SQLite, Path: dir}, "can't be opened"},
-		{config.Database{Dialect: config.Postgres, URL: "postgres://me:s3cret@127.0.0.1:1/x"}, "can't be reached"},
-	} {
-		_, err := store.Open(t.Context(), c.d)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%v: %v", c.d, err)
-		}
-	}
 	t.Run("postgres", func(t *testing.T) {
-		url := pgtest.Database(t)
-		_, err := store.Open(t.Context(), config.Database{Dialect: config.Postgres, URL: strings.Replace(url, "/tidings_test", "/absent", 1)})
-		if err == nil || !strings.Contains(err.Error(), "there is no such database") {
-			t.Error(err)
+		test(t, store.Target{Dialect: dialect.Postgres, DSN: testkit.Postgres(t)})
+	})
+}
+
+func TestOpenRefusesNonsense(t *testing.T) {
+	for _, target := range []store.Target{{Dialect: "mysql", DSN: "x"}, {Dialect: dialect.SQLite, DSN: "x", MaxConns: -1}} {
+		if _, err := store.Open(t.Context(), target); err == nil {
+			t.Errorf("%v was opened", target)
+		}
+	}
+}
+
+func TestReopenKeepsWhatWasWritten(t *testing.T) {
+	targets(t, func(t *testing.T, target store.Target) {
+		s := open(t, target)
+		if s.Dialect() != target.Dialect {
+			t.Errorf("the dialect is %q", s.Dialect())
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ada := newUser(t, s, "ada")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Ping(t.Context()); err == nil {
+			t.Error("a closed store answers")
+		}
+		s = open(t, target)
+		got, err := s.Client().User.Get(auth.AsSystem(t.Context()), ada.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Username != "ada" || got.ID != ada.ID {
+			t.Errorf("read %v, wrote %v", got, ada)
 		}
 	})
 }
 
-func TestANewerDatabaseIsRefused(t *testing.T) {
-	both(t, func(t *testing.T, d config.Database) {
-		s := open(t, d)
-		tx, err := s.Client().Tx(t.Context())
-		must(t, err)
-		_, err = tx.ExecContext(t.Context(), "INSERT INTO schema_revisions VALUES ('99990101000000', 'x', 2, 1, 1, 0, '', '', '')")
-		must(t, err)
-		must(t, tx.Commit())
-		if _, err := store.Open(t.Context(), d); err == nil || !strings.Contains(err.Error(), "a newer Tidings") {
-			t.Error(err)
+// A time that is read again is the one that was written, to the microsecond, and equals its own row in a condition.
+func TestTimesComeBackEqual(t *testing.T) {
+	base := time.Date(2026, 3, 29, 0, 59, 59, 0, time.UTC)
+	var times []time.Time
+	for _, micros := range []int{0, 1, 10, 100_000, 120_000, 123_456, 500_000, 999_999} {
+		times = append(times, base.Add(time.Duration(micros)*time.Microsecond))
+	}
+	times = append(times, times[5].In(time.FixedZone("", -9*3600-30*60)), time.Date(1969, 12, 31, 23, 59, 59, 999_999_000, time.UTC), time.Date(9999, 12, 31, 0, 0, 0, 1000, time.UTC))
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		system := auth.AsSystem(t.Context())
+		ada := newUser(t, s, "ada")
+		for i, at := range times {
+			p, err := s.Client().Post.Create().SetAuthorID(ada.ID).SetTitle(fmt.Sprint("Post ", i)).SetContent("x").SetCreatedAt(at).SetPublished(true).SetPublishedAt(at).Save(system)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Client().Post.Query().Where(post.ID(p.ID), post.CreatedAt(at)).Only(system)
+			if err != nil {
+				t.Fatalf("%v does not find its row: %v", at, err)
+			}
+			if !got.CreatedAt.Equal(at) || got.CreatedAt.Location().String() != "UTC" || !got.PublishedAt.Equal(at) {
+				t.Errorf("wrote %v, read %v", at, got.CreatedAt)
+			}
+			again, err := s.Client().Post.Query().Where(post.ID(p.ID), post.CreatedAtGTE(got.CreatedAt), post.CreatedAtLTE(*got.PublishedAt)).Count(system)
+			if err != nil || again != 1 {
+				t.Errorf("%v, as read, does not find its row: %v", got.CreatedAt, err)
+			}
+		}
+		ordered, err := s.Client().Post.Query().Order(post.ByCreatedAt()).All(system)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < len(ordered); i++ {
+			if ordered[i].CreatedAt.Before(ordered[i-1].CreatedAt) {
+				t.Errorf("%v is sorted behind %v", ordered[i].CreatedAt, ordered[i-1].CreatedAt)
+			}
 		}
 	})
 }
 
-func TestManyDifferentStatements(t *testing.T) {
-	s := open(t, config.Database{Dialect: config.Postgres, URL: pgtest.Database(t)})
-	tx, err := s.Client().Tx(t.Context())
-	must(t, err)
-	defer tx.Rollback()
-	for i := range 600 { // more than a connection keeps
-		rows, err := tx.QueryContext(t.Context(), fmt.Sprintf("SELECT $1::int + %d", i), 1)
-		must(t, err)
-		var n int
-		if rows.Next() {
-			must(t, rows.Scan(&n))
+func TestTransactionsSeeTheirOwnWrites(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		system := auth.AsSystem(t.Context())
+		count := func(c *ent.Client) int {
+			t.Helper()
+			n, err := c.User.Query().Count(system)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
 		}
-		must(t, rows.Close())
-		if n != i+1 {
-			t.Fatalf("%d + 1 = %d", i, n)
+		for _, commit := range []bool{false, true} {
+			tx, err := s.Client().Tx(system)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.User.Create().SetUsername("ada").SetFullName("Ada").SetEmail("ada@example.com").SetPasswordHash("x").Exec(system); err != nil {
+				t.Fatal(err)
+			}
+			if n := count(tx.Client()); n != 1 {
+				t.Errorf("inside: %d users", n)
+			}
+			if n := count(s.Client()); n != 0 {
+				t.Errorf("outside: %d users", n)
+			}
+			end := tx.Rollback
+			if commit {
+				end = tx.Commit
+			}
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	rows, err := tx.QueryContext(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE $1", true)
-	must(t, err)
-	defer rows.Close()
-	var n int
-	if rows.Next() {
-		must(t, rows.Scan(&n))
-	}
-	if n == 0 || n > 260 {
-		t.Errorf("the server holds %d prepared statements of this connection", n)
-	}
+		if n := count(s.Client()); n != 1 {
+			t.Errorf("afterwards: %d users", n)
+		}
+	})
+}
+
+func TestConstraintsHold(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		ada := newUser(t, s, "ada")
+		if _, err := createUser(t.Context(), s, "ADA"); !ent.IsConstraintError(err) {
+			t.Errorf("a second ada: %v", err)
+		}
+		p := newPost(t, s, ada, "Night ferry")
+		system := auth.AsSystem(t.Context())
+		if err := s.Client().User.DeleteOneID(ada.ID).Exec(system); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Client().Post.Get(system, p.ID); !ent.IsNotFound(err) { // foreign keys are on, on every connection
+			t.Errorf("the post of a user who is gone: %v", err)
+		}
+		if err := s.Client().Post.Create().SetAuthorID(ada.ID).SetTitle("Orphan").SetContent("x").Exec(system); !ent.IsConstraintError(err) {
+			t.Errorf("a post of nobody: %v", err)
+		}
+	})
+}
+
+// Statements that write through a query must reach the connection that may write.
+func TestQueriesThatWrite(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		newUser(t, s, "ada")
+		for _, statement := range []string{
+			"UPDATE users SET full_name = $1 RETURNING id",
+			"WITH changed AS (SELECT 1) UPDATE users SET full_name = $1 RETURNING id",
+		} {
+			rows, err := s.Client().QueryContext(t.Context(), statement, statement)
+			if err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+			n := 0
+			for rows.Next() {
+				n++
+			}
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil || n != 1 {
+				t.Fatalf("%s: %d rows, %v", statement, n, err)
+			}
+			if n, err := s.Client().User.Query().Where(user.FullName(statement)).Count(auth.AsSystem(t.Context())); err != nil || n != 1 {
+				t.Errorf("%s wrote nothing: %v", statement, err)
+			}
+		}
+	})
 }

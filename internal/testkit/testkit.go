@@ -20,7 +20,6 @@ import (
 
 	"tidings/internal/app"
 	"tidings/internal/config"
-	"tidings/internal/testkit/pgtest"
 )
 
 // Node is one running server.
@@ -39,7 +38,7 @@ func Databases(t *testing.T, test func(t *testing.T, d config.Database)) {
 		test(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})
 	})
 	t.Run("postgres", func(t *testing.T) {
-		test(t, config.Database{Dialect: config.Postgres, URL: pgtest.Database(t)})
+		test(t, config.Database{Dialect: config.Postgres, URL: Postgres(t)})
 	})
 }
 

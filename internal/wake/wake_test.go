@@ -10,7 +10,9 @@ import (
 	"tidings/internal/wake"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait"))
+}
 
 func TestSignalTakesManyForOne(t *testing.T) {
 	var s wake.Signal

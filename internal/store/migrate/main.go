@@ -1,65 +1,76 @@
-// Command migrate writes the migrations that bring a database to what ent/schema says now:
+// Command migrate writes the versioned migrations of package store. Run it from the root of the repository:
 //
-//	go run ./internal/store/migrate -postgres postgres://localhost/empty NAME
+//	go run ./internal/store/migrate NAME
 //
-// The Postgres must be an empty database, in which the migrations so far are replayed; SQLite's is in memory. It
-// writes nothing where nothing changed. What is dropped from ent/schema stays in the database: columns and indexes are
-// dropped by hand, in manual/, for the diff would take those of search for leftovers.
+// compares what the migrations so far (the schema directories) make of an empty database with the tables of package
+// ent, for SQLite and Postgres, and writes the difference as a new file for each database that has one. Look at what it
+// wrote: it adds and changes, and never drops a column, an index or a table. What must go is dropped by a file
+// written by hand:
+//
+//	go run ./internal/store/migrate -manual NAME
+//
+// makes an empty file of the next version in both manual directories, for what ent does not know (search, the log) and
+// for moving data. After any change by hand, to files that no release has shipped,
+//
+//	go run ./internal/store/migrate -sum
+//
+// writes the integrity sums again. For the Postgres side the command starts a throw-away cluster from the local
+// binaries, or makes a database on the server of TIDINGS_TEST_POSTGRES. `go test ./internal/store/...` fails
+// when package ent has changed and this command has not been run.
 package main
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"flag"
 	"fmt"
-	"log"
+	"os"
+	"path/filepath"
+	"strings"
 
-	atlas "ariga.io/atlas/sql/migrate"
-	"entgo.io/ent/dialect"
-	entsql "entgo.io/ent/dialect/sql"
-	"entgo.io/ent/dialect/sql/schema"
-	_ "github.com/lib/pq"
-	_ "modernc.org/sqlite"
-
-	"tidings/ent/migrate"
+	"tidings/internal/store/migrations"
 )
 
 func main() {
-	url := flag.String("postgres", "", "URL of an empty Postgres database to replay the migrations in")
+	manual := flag.Bool("manual", false, "make empty files in the manual directories")
+	sum := flag.Bool("sum", false, "write the integrity sums again")
+	root := flag.String("dir", "internal/store/migrations", "where the migrations lie")
 	flag.Parse()
-	if flag.NArg() != 1 || *url == "" {
-		log.Fatal("usage: migrate -postgres URL NAME")
-	}
-	for _, d := range []struct{ dialect, driver, dsn, folder string }{
-		{dialect.SQLite, "sqlite", "file:dev?mode=memory&cache=shared&_pragma=foreign_keys(1)", "sqlite"},
-		{dialect.Postgres, "postgres", *url, "postgres"},
-	} {
-		if err := diff(d.dialect, d.driver, d.dsn, "internal/store/migrations/"+d.folder+"/schema", flag.Arg(0)); err != nil {
-			log.Fatalf("%s: %v", d.dialect, err)
-		}
+	if err := run(context.Background(), *root, flag.Arg(0), *manual, *sum); err != nil {
+		fmt.Fprintln(os.Stderr, "migrate:", err)
+		os.Exit(1)
 	}
 }
 
-func diff(d, driver, dsn, folder, name string) error {
-	db, err := sql.Open(driver, dsn)
+func run(ctx context.Context, root, name string, manual, sum bool) error {
+	if sum {
+		return resum(root)
+	}
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
+		return fmt.Errorf("%q is no name for a migration: give one of lower-case letters, digits and underscores", name)
+	}
+	version, err := nextVersion(root)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	dir, err := atlas.NewLocalDir(folder)
-	if err != nil {
-		return err
+	if manual {
+		for _, d := range dialects {
+			path := filepath.Join(root, migrations.Path(d, "manual"), version+"_"+name+".sql")
+			if err := os.WriteFile(path, nil, 0o644); err != nil {
+				return err
+			}
+			fmt.Println("made", path)
+		}
+		return resum(root)
 	}
-	m, err := schema.NewMigrate(entsql.OpenDB(d, db), schema.WithDir(dir), schema.WithMigrationMode(schema.ModeReplay),
-		schema.WithFormatter(atlas.DefaultFormatter), schema.WithErrNoPlan(true))
-	if err != nil {
-		return err
+	for _, d := range dialects {
+		path, err := write(ctx, d, filepath.Join(root, migrations.Path(d, "schema")), version, name)
+		if err != nil {
+			return fmt.Errorf("comparing ent with the migrations of %s: %w", d, err)
+		}
+		if path == "" {
+			path = "nothing: ent and the migrations agree"
+		}
+		fmt.Printf("%s: %s\n", d, path)
 	}
-	err = m.NamedDiff(context.Background(), name, migrate.Tables...)
-	if errors.Is(err, atlas.ErrNoPlan) {
-		fmt.Println(d + ": nothing changed")
-		return nil
-	}
-	return err
+	return nil
 }

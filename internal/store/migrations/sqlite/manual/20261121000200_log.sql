@@ -1,4 +1,4 @@
--- The event log (package eventlog). Its positions are dense; the head is a row of its own, so that it outlives retention.
+-- The event log (package eventlog). Positions are dense. The newest event is the log's head and is never deleted.
 CREATE TABLE log (
   pos integer PRIMARY KEY,
   id uuid NOT NULL,
@@ -7,11 +7,11 @@ CREATE TABLE log (
   scope uuid NOT NULL,
   at datetime NOT NULL
 );
+-- Resuming behind an item.
 CREATE INDEX log_item ON log (kind, subject);
-CREATE TABLE log_head (
-  one integer PRIMARY KEY CHECK (one = 1),
-  epoch blob NOT NULL,
-  pos integer NOT NULL,
-  last uuid
+-- Which log this is; random, made once.
+CREATE TABLE log_epoch (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  epoch blob NOT NULL CHECK (length(epoch) = 8)
 );
-INSERT INTO log_head (one, epoch, pos) VALUES (1, randomblob(8), 0);
+INSERT INTO log_epoch (epoch) VALUES (randomblob(8));

@@ -1,0 +1,15 @@
+package eventlog
+
+// What the tests need of the inside.
+const (
+	Batch        = batch
+	SequenceLock = sequenceLock
+
+	AppendPostgres = appendPostgres
+)
+
+var (
+	Trim = (*Log).trim
+	Move = (*Log).move
+	Lock = lock
+)

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"ariga.io/atlas/sql/migrate"
+	"entgo.io/ent/dialect"
+)
+
+const MaxStatements = maxStatements
+
+var OnlyReads = onlyReads
+
+// MigrateTo brings a target to a directory of migrations that is not the program's own.
+func MigrateTo(ctx context.Context, t Target, dir migrate.Dir) (err error) {
+	var db *sql.DB
+	if t.Dialect == dialect.SQLite {
+		if db, err = openWriter(ctx, t.DSN); err != nil {
+			return err
+		}
+		defer db.Close()
+		return migrateSQLiteTo(ctx, db, dir)
+	}
+	if db, err = sql.Open("postgres", t.DSN); err != nil {
+		return err
+	}
+	defer db.Close()
+	return migratePostgresTo(ctx, db, dir)
+}
