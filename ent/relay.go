@@ -19,6 +19,7 @@ type NodeType struct {
 	CreatedAt   string            // the column of its default order
 	NewestFirst bool              // the direction of its default order
 	Columns     map[string]string // the column behind each GraphQL field that has one
+	Times       map[string]bool   // the columns that hold times
 	Edges       map[string]Edge   // the edges behind GraphQL fields
 }
 

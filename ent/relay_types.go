@@ -57,6 +57,10 @@ var CommentType = &NodeType{
 		"createdAt": comment.FieldCreatedAt,
 		"updatedAt": comment.FieldUpdatedAt,
 	},
+	Times: map[string]bool{
+		comment.FieldCreatedAt: true,
+		comment.FieldUpdatedAt: true,
+	},
 	Edges: map[string]Edge{
 		"author": {To: "User", Column: comment.FieldAuthorID},
 		"post":   {To: "Post", Column: comment.FieldPostID},
@@ -236,6 +240,11 @@ var PostType = &NodeType{
 		"authorID":    post.FieldAuthorID,
 		"createdAt":   post.FieldCreatedAt,
 		"updatedAt":   post.FieldUpdatedAt,
+	},
+	Times: map[string]bool{
+		post.FieldPublishedAt: true,
+		post.FieldCreatedAt:   true,
+		post.FieldUpdatedAt:   true,
 	},
 	Edges: map[string]Edge{
 		"author":   {To: "User", Column: post.FieldAuthorID},
@@ -432,6 +441,10 @@ var UserType = &NodeType{
 		"isActive":    user.FieldIsActive,
 		"createdAt":   user.FieldCreatedAt,
 		"updatedAt":   user.FieldUpdatedAt,
+	},
+	Times: map[string]bool{
+		user.FieldCreatedAt: true,
+		user.FieldUpdatedAt: true,
 	},
 	Edges: map[string]Edge{
 		"posts": {To: "Post", Many: true, Column: post.FieldAuthorID, Filters: []string{"published"}},

@@ -893,7 +893,7 @@ type PageInfo {
 enum Role {
   "Writes posts and comments, and changes only their own."
   MEMBER
-  "Sees drafts and e-mail addresses, and looks after everyone's accounts, posts and comments."
+  "Looks after everyone's accounts, posts and comments. Nobody is given this role yet."
   ADMIN
 }
 
@@ -947,7 +947,7 @@ type User implements Node {
   username: String!
   "The name to show."
   fullName: String!
-  "The e-mail address. Only the user and admins see it; null for everyone else."
+  "The e-mail address. Only the user sees it; null for everyone else."
   email: String
   "What the user may do."
   role: Role!
@@ -972,7 +972,7 @@ type User implements Node {
   ): PostConnection!
 }
 
-"Something a user wrote. A draft is seen by its author and admins only."
+"Something a user wrote. A draft is seen by its author only."
 type Post implements Node {
   "The post's id."
   id: ID!
@@ -1173,9 +1173,9 @@ input UpdateUserInput {
   email: String
   "The name to show: 1 to 100 characters."
   fullName: String
-  "Whether the user can sign in. For admins."
+  "Whether the user can sign in. For admins: FORBIDDEN for everyone as yet."
   isActive: Boolean
-  "What the user may do. For admins."
+  "What the user may do. For admins: FORBIDDEN for everyone as yet."
   role: Role
 }
 
@@ -1227,7 +1227,7 @@ type Session {
   accessToken: String!
   "When the access token ends."
   expiresAt: DateTime!
-  "The secret from which a session is renewed. Shown only here; the server keeps nothing but its hash."
+  "The secret from which the session can be renewed once there is a mutation for it. Shown only here; the server keeps nothing but its hash."
   refreshToken: String!
   "Who is signed in."
   user: User!

@@ -31,6 +31,12 @@ func explained(err error) error {
 	switch {
 	case errors.Is(err, privacy.Deny):
 		return fault.Forbidden("this is not yours to do").Because(err)
+	case ent.IsNotFound(err): // found a moment ago, and deleted since
+		return fault.NotFound("it is gone: somebody has deleted it just now").Because(err)
+	case ent.IsConstraintError(err) && strings.Contains(err.Error(), "comments_posts_comments"):
+		return fault.NotFound("there is no such post").Because(err)
+	case ent.IsConstraintError(err) && refersToNobody(err):
+		return fault.Unauthenticated("this account no longer exists").Because(err)
 	case errors.Is(err, auth.ErrBusy):
 		return fault.RateLimited(time.Second, "too many people are signing in right now: try again in a moment").Because(err)
 	case errors.Is(err, event.ErrExpired):
@@ -39,6 +45,13 @@ func explained(err error) error {
 		return fault.BadInput("after", "after is neither a cursor nor the id of an item of this subscription").Because(err)
 	}
 	return err
+}
+
+// refersToNobody reports a violated reference to a user. SQLite names no constraint; there only a user can be gone, for
+// one writer at a time has looked up everything else.
+func refersToNobody(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "_users_") || strings.Contains(text, "FOREIGN KEY constraint failed")
 }
 
 // taken turns a violated uniqueness into CONFLICT.

@@ -11,6 +11,7 @@ import (
 	"tidings/internal/event"
 	"tidings/internal/fault"
 	"tidings/internal/gid"
+	"tidings/internal/relay"
 )
 
 // Resolver is what resolvers work with. All of it is safe for concurrent use.
@@ -40,6 +41,15 @@ func signedIn(ctx context.Context) (auth.Viewer, error) {
 		return v, fault.Unauthenticated("sign in first: this needs a viewer")
 	}
 	return v, nil
+}
+
+// write is Log.Write for a mutation that answers with a node of a type. What the operation selects of the node is
+// checked first: nothing is written when it could not be answered for the client's mistake.
+func (r *Resolver) write(ctx context.Context, answer *ent.NodeType, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) error {
+	if err := relay.Check(ctx, answer); err != nil {
+		return err
+	}
+	return r.Log.Write(ctx, fn)
 }
 
 // owned passes on what a query found, and tells apart what the viewer may not know of (NOT_FOUND) and what is

@@ -68,7 +68,7 @@ func (User) Annotations() []schema.Annotation {
 	}
 }
 
-// Policy: everyone sees users; the e-mail address is for the user and admins; only the user changes the user.
+// Policy: everyone sees users; the e-mail address is for the user; only the user changes the user.
 func (User) Policy() ent.Policy {
 	return privacy.Policy{
 		Query:    privacy.QueryPolicy{rule.AllowSystemQuery(), rule.Mask("email", rule.IsViewer("id"))},

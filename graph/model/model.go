@@ -88,9 +88,9 @@ type UpdateUserInput struct {
 	Email graphql.Omittable[*string] `json:"email,omitempty"`
 	// The name to show: 1 to 100 characters.
 	FullName graphql.Omittable[*string] `json:"fullName,omitempty"`
-	// Whether the user can sign in. For admins.
+	// Whether the user can sign in. For admins: FORBIDDEN for everyone as yet.
 	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
-	// What the user may do. For admins.
+	// What the user may do. For admins: FORBIDDEN for everyone as yet.
 	Role graphql.Omittable[*user.Role] `json:"role,omitempty"`
 }
 

@@ -114,6 +114,9 @@ func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.U
 	if err != nil {
 		return err
 	}
+	if w.rank != nil {
+		pages[root] = ent.Page{PageInfo: ent.PageInfo{HasPreviousPage: w.offset > 0}}
+	}
 	count := map[uuid.UUID]int{}
 	place := map[ent.Node]int{}
 	kept := nodes[:0]
@@ -139,7 +142,6 @@ func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.U
 		var cursor string
 		if w.rank != nil {
 			cursor = rankCursor(place[m])
-			p.PageInfo.HasPreviousPage = w.offset > 0
 		} else {
 			cursor = w.cursor(m)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"tidings/ent"
+	"tidings/internal/fault"
 )
 
 // Page sizes: how many nodes a page holds without first and last, and at most.
@@ -105,10 +106,20 @@ func Load(ctx context.Context, q ent.NodeQuery, path ...string) ([]ent.Node, err
 	return nodes, nil
 }
 
+// Check says what Node and Load would say of the operation's selection below the field of ctx, without reading
+// anything: a *fault.Error, BAD_USER_INPUT, for arguments out of bounds.
+func Check(ctx context.Context, typ *ent.NodeType, path ...string) error {
+	l, err := newLoader(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = l.node(typ, l.at(path))
+	return err
+}
+
 // A Farewell is a row that is about to be deleted.
 type Farewell[N any] struct {
 	loader *loader
-	query  ent.NodeQuery
 	node   ent.Node
 	need   *need
 	typed  func(ent.Node) N
@@ -132,11 +143,11 @@ func Keep[N any](ctx context.Context, q interface {
 	if err != nil || len(nodes) == 0 {
 		return nil, err
 	}
-	return &Farewell[N]{l, q, nodes[0], n, q.Typed}, nil
+	return &Farewell[N]{l, nodes[0], n, q.Typed}, nil
 }
 
-// Node answers with the row after its deletion: its edges to one as they are now, its connections empty. q is a query
-// over the same type outside the transaction that deleted it.
+// Node answers with the row after its deletion, in the same transaction: its edges to one as they are now, its
+// connections empty. q is a query over the same type. It is NOT_FOUND when an edge has been hidden from the viewer.
 func (f *Farewell[N]) Node(ctx context.Context, q ent.NodeQuery) (node N, err error) {
 	for _, p := range f.need.many {
 		f.node.SetPage(p.edge, p.key, ent.Page{})
@@ -145,10 +156,10 @@ func (f *Farewell[N]) Node(ctx context.Context, q ent.NodeQuery) (node N, err er
 	one.many = nil
 	nodes, err := f.loader.edges(ctx, q, []ent.Node{f.node}, &one)
 	if err != nil {
-		return node, fmt.Errorf("loading what was deleted: %w", err)
+		return node, fmt.Errorf("loading what is deleted: %w", err)
 	}
 	if len(nodes) == 0 {
-		return node, fmt.Errorf("what the deleted %s refers to is gone too", f.query.Type().Name)
+		return node, fault.NotFound("what this belongs to is gone")
 	}
 	return f.typed(nodes[0]), nil
 }

@@ -173,8 +173,11 @@ func pageArgs(field string, given map[string]any) (args Args, err error) {
 	if args.Last, err = intArg(field, given, "last"); err != nil {
 		return args, err
 	}
-	args.After, args.Before = textArg(given, "after"), textArg(given, "before")
-	return args, nil
+	if args.After, err = textArg(field, given, "after"); err != nil {
+		return args, err
+	}
+	args.Before, err = textArg(field, given, "before")
+	return args, err
 }
 
 func intArg(field string, given map[string]any, name string) (*int, error) {
@@ -189,11 +192,17 @@ func intArg(field string, given map[string]any, name string) (*int, error) {
 	return &i, nil
 }
 
-func textArg(given map[string]any, name string) *string {
-	if s, ok := given[name].(string); ok {
-		return &s
+// textArg reads a text as gqlgen does, which takes a number for one.
+func textArg(field string, given map[string]any, name string) (*string, error) {
+	value := given[name]
+	if value == nil {
+		return nil, nil
 	}
-	return nil
+	s, err := graphql.UnmarshalString(value)
+	if err != nil {
+		return nil, fault.BadInput(name, fmt.Sprintf("%s of %s is not a text", name, field))
+	}
+	return &s, nil
 }
 
 // types are the types that connections lead to, by name.

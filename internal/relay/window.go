@@ -58,10 +58,10 @@ func newWindow(typ *ent.NodeType, args Args) (w window, err error) {
 		w.offset, err = parseRankCursor("after", args.After)
 		return w, err
 	}
-	if w.after, err = parseCursor("after", args.After, w.order); err != nil {
+	if w.after, err = parseCursor("after", args.After, w.order, typ.Times[w.order.Column]); err != nil {
 		return w, err
 	}
-	w.before, err = parseCursor("before", args.Before, w.order)
+	w.before, err = parseCursor("before", args.Before, w.order, typ.Times[w.order.Column])
 	return w, err
 }
 
@@ -178,7 +178,7 @@ func (w window) orderByte() byte {
 
 const maxCursor = 2048 // characters; the longest sort key is a title of 200 characters
 
-func parseCursor(arg string, text *string, order Order) (*place, error) {
+func parseCursor(arg string, text *string, order Order, isTime bool) (*place, error) {
 	if text == nil {
 		return nil, nil
 	}
@@ -196,9 +196,13 @@ func parseCursor(arg string, text *string, order Order) (*place, error) {
 	}
 	p := &place{id: uuid.UUID(b[2:18])}
 	switch key := b[head:]; {
-	case b[18] == keyIsTime && len(key) == 8:
-		p.key = time.UnixMicro(int64(binary.BigEndian.Uint64(key))).UTC()
-	case b[18] == keyIsText && cleanText(key):
+	case isTime && b[18] == keyIsTime && len(key) == 8:
+		at := time.UnixMicro(int64(binary.BigEndian.Uint64(key))).UTC()
+		if at.Year() < 1 || at.Year() > 9999 { // which not every database takes
+			return nil, bad
+		}
+		p.key = at
+	case !isTime && b[18] == keyIsText && cleanText(key):
 		p.key = string(key)
 	default:
 		return nil, bad
