@@ -16,6 +16,7 @@ import (
 
 	"tidings/internal/app"
 	"tidings/internal/config"
+	"tidings/internal/gid"
 	"tidings/internal/testkit"
 	"tidings/internal/testkit/npmtest"
 )
@@ -87,7 +88,7 @@ func TestWhatIsHiddenIsNotDelivered(t *testing.T) {
 			{comments, map[string]any{"p": "post_x"}, "BAD_USER_INPUT"},
 			{posts, map[string]any{"after": "x"}, "BAD_USER_INPUT"},
 			{posts, map[string]any{"after": strings.Replace(kept, "post", "user", 1)}, "BAD_USER_INPUT"},
-			{posts, map[string]any{"after": kept[:len(kept)-1] + "0"}, "CURSOR_EXPIRED"},
+			{posts, map[string]any{"after": gid.NewPost().String()}, "CURSOR_EXPIRED"},
 		} {
 			errs := n.Subscribe(bob, c.query, c.variables).Error()
 			if len(errs) != 1 || errs[0].Extensions["code"] != c.code {
