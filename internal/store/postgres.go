@@ -91,20 +91,20 @@ func explainPostgres(cfg pq.Config, err error) error {
 	if e := pq.As(err); e != nil {
 		switch e.Code {
 		case pqerror.InvalidPassword:
-			return fmt.Errorf("Postgres at %s refuses the user %q: the password is wrong", at, cfg.User)
+			return fmt.Errorf("the Postgres at %s refuses the user %q: the password is wrong", at, cfg.User)
 		case pqerror.InvalidAuthorizationSpecification, pqerror.InsufficientPrivilege:
-			return fmt.Errorf("Postgres at %s refuses the user %q: %s", at, cfg.User, e.Message)
+			return fmt.Errorf("the Postgres at %s refuses the user %q: %s", at, cfg.User, e.Message)
 		case pqerror.InvalidCatalogName:
 			return fmt.Errorf("there is no database %q on Postgres at %s", cfg.Database, at)
 		case pqerror.CannotConnectNow:
-			return fmt.Errorf("Postgres at %s is not ready: %s", at, e.Message)
+			return fmt.Errorf("the Postgres at %s is not ready: %s", at, e.Message)
 		case pqerror.TooManyConnections:
-			return fmt.Errorf("Postgres at %s takes no more connections", at)
+			return fmt.Errorf("the Postgres at %s takes no more connections", at)
 		}
 		return fmt.Errorf("opening the Postgres database %q at %s: %w", cfg.Database, at, err)
 	}
 	if errors.Is(err, pq.ErrSSLNotSupported) {
-		return fmt.Errorf("Postgres at %s speaks no TLS: add sslmode=disable to the URL if that is right", at)
+		return fmt.Errorf("the Postgres at %s speaks no TLS: add sslmode=disable to the URL if that is right", at)
 	}
 	var dial *net.OpError
 	if errors.As(err, &dial) {

@@ -69,8 +69,8 @@ func TestPostgresRefusals(t *testing.T) {
 		u.Path = "/nowhere"
 		u.User = url.UserPassword(u.User.Username(), secret)
 	}), `there is no database "nowhere" on Postgres at `+proxyAt)
-	refused(edited(t, proxied, func(u *url.URL, q url.Values) { q.Set("sslmode", "require") }), "Postgres at "+proxyAt+" speaks no TLS: add sslmode=disable")
-	refused(edited(t, proxied, func(u *url.URL, q url.Values) { u.User = url.UserPassword("stranger", secret) }), "Postgres at "+proxyAt+` refuses the user "stranger": `)
+	refused(edited(t, proxied, func(u *url.URL, q url.Values) { q.Set("sslmode", "require") }), "the Postgres at "+proxyAt+" speaks no TLS: add sslmode=disable")
+	refused(edited(t, proxied, func(u *url.URL, q url.Values) { u.User = url.UserPassword("stranger", secret) }), "the Postgres at "+proxyAt+` refuses the user "stranger": `)
 	refused(edited(t, base, func(u *url.URL, q url.Values) { q.Set("host", "/no/such/socket") }), "no Postgres answers at /no/such/socket: ")
 }
 
@@ -101,7 +101,7 @@ func TestPostgresRefusesAPassword(t *testing.T) {
 			t.Fatalf("with a wrong password it says %v", as("wrong"))
 		}
 	}
-	if got := as("wr0ng").Error(); !strings.HasPrefix(got, "Postgres at /") || !strings.HasSuffix(got, ` refuses the user "ada": the password is wrong`) || strings.Contains(got, "wr0ng") {
+	if got := as("wr0ng").Error(); !strings.HasPrefix(got, "the Postgres at /") || !strings.HasSuffix(got, ` refuses the user "ada": the password is wrong`) || strings.Contains(got, "wr0ng") {
 		t.Errorf("it says %s", got)
 	}
 	if err := as(secret); err == nil || !strings.Contains(err.Error(), "permission denied for schema public") || strings.Contains(err.Error(), "\n") { // since Postgres 15

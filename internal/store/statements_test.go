@@ -168,9 +168,9 @@ func TestStatementsFollowTheSchema(t *testing.T) {
 	if n := must[int](t)(columns(s.Client())); n != 3 {
 		t.Errorf("%d columns", n)
 	}
-	res := must[stdsql.Result](t)(s.Client().ExecContext(ctx, "UPDATE wide SET b = $1", 5))
+	must[stdsql.Result](t)(s.Client().ExecContext(ctx, "UPDATE wide SET b = $1", 5))
 	must[stdsql.Result](t)(s.Client().ExecContext(ctx, "DEALLOCATE ALL"))
-	res = must[stdsql.Result](t)(s.Client().ExecContext(ctx, "UPDATE wide SET b = $1", 6))
+	res := must[stdsql.Result](t)(s.Client().ExecContext(ctx, "UPDATE wide SET b = $1", 6))
 	if n, err := res.RowsAffected(); n != 1 || err != nil {
 		t.Errorf("%d rows, %v", n, err)
 	}
