@@ -14,6 +14,7 @@ import (
 	"tidings/internal/store"
 	"tidings/internal/testkit"
 	"tidings/internal/testkit/pgtest"
+	"tidings/internal/testkit/require"
 )
 
 const secret = "s3cr3t-p4ss"
@@ -78,7 +79,7 @@ func TestPostgresRefusals(t *testing.T) {
 func TestPostgresRefusesAPassword(t *testing.T) {
 	c, err := pgtest.Start(t.Context())
 	if err != nil {
-		t.Skip("skipped without Postgres binaries: ", err)
+		require.Missing(t, "postgres", err)
 	}
 	defer c.Stop()
 	db := openRaw(t, store.Target{Dialect: dialect.Postgres, DSN: c.URL()})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tidings/internal/testkit/pgtest"
+	"tidings/internal/testkit/require"
 )
 
 // childEnv makes a process of this test binary use Postgres and wait instead of testing.
@@ -35,7 +36,7 @@ func need(t *testing.T) string {
 	t.Helper()
 	server, err := pgtest.Server()
 	if errors.Is(err, pgtest.ErrNoBinaries) {
-		t.Skip("skipped without postgres: ", err)
+		require.Missing(t, "postgres", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestTheServerEndsWithItsProcess(t *testing.T) {
 func TestStop(t *testing.T) {
 	c, err := pgtest.Start(t.Context())
 	if errors.Is(err, pgtest.ErrNoBinaries) {
-		t.Skip("skipped without postgres: ", err)
+		require.Missing(t, "postgres", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +213,7 @@ func TestStop(t *testing.T) {
 func TestGivenServer(t *testing.T) {
 	c, err := pgtest.Start(t.Context())
 	if errors.Is(err, pgtest.ErrNoBinaries) {
-		t.Skip("skipped without postgres: ", err)
+		require.Missing(t, "postgres", err)
 	}
 	if err != nil {
 		t.Fatal(err)
