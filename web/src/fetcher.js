@@ -1,71 +1,79 @@
-// How the page speaks to its server: queries and mutations by POST, subscriptions over graphql-transport-ws.
-import { createClient } from 'graphql-ws';
-import { Kind, OperationTypeNode, parse } from 'graphql';
+// How the playground reaches its server: the host that it was loaded from, and no other.
+import { Kind, parse } from 'graphql';
+import { placeholder } from './examples.js';
+import { subscribe } from './live.js';
 
-const endpoint = new URL('/graphql', location.href);
-const socketEndpoint = new URL(endpoint);
-socketEndpoint.protocol = endpoint.protocol === 'https:' ? 'wss:' : 'ws:';
+const path = '/graphql';
+const shown = 500; // characters of an answer that is not JSON
 
-export function fetcher(params, { headers = {} } = {}) {
-  const operation = chosen(params);
-  // Right after a change of tabs the editor may still name an operation of the other tab.
-  const current = { ...params, operationName: operation?.name?.value };
-  return operation?.operation === OperationTypeNode.SUBSCRIPTION ? subscribe(current, headers) : post(current, headers);
+// fetcher runs one operation with the headers of its tab: a query or mutation by POST, a subscription over
+// WebSocket. What goes wrong on the way is returned as GraphQL errors that a person can read.
+export async function fetcher({ query, operationName, variables }, { headers = {} } = {}) {
+  const sent = filledIn(headers);
+  const operation = operationOf(query, operationName);
+  const request = { query, operationName: operation?.name?.value ?? operationName ?? undefined, variables };
+  if (operation?.operation === 'subscription') {
+    return subscribe({
+      url: new URL(path, location.href.replace(/^http/, 'ws')).href,
+      authorization: sent.find(([name]) => isAuthorization(name))?.[1],
+      request,
+      resumable: operation.variableDefinitions?.some(({ variable }) => variable.name.value === 'after'),
+    });
+  }
+  // The schema is the same for everyone. Asked for anonymously, it is there with an expired token too.
+  const introspection = operationName === 'IntrospectionQuery';
+  return post(request, introspection ? sent.filter(([name]) => !isAuthorization(name)) : sent);
 }
 
-// chosen is the operation to run, as far as the text can be read; otherwise the server says what is wrong with it.
-function chosen({ query, operationName }) {
+async function post(request, headers) {
+  let response, text;
   try {
-    const operations = parse(query).definitions.filter((d) => d.kind === Kind.OPERATION_DEFINITION);
-    return operations.find((o) => o.name?.value === operationName) ?? operations[0];
+    response = await fetch(path, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        Accept: 'application/graphql-response+json, application/json;q=0.9',
+        ...Object.fromEntries(headers),
+      },
+      body: JSON.stringify(request),
+    });
+    text = await response.text();
+  } catch (cause) {
+    return failed(`${location.host} could not be asked: ${cause.message}.`);
+  }
+  try {
+    const result = JSON.parse(text);
+    if (result && typeof result === 'object') return result;
+  } catch {
+    // Not JSON: an intermediary's page, or a server's plain refusal, which is shown as it came.
+  }
+  return failed(`${location.host} answered ${response.status} ${response.statusText}: ${text.slice(0, shown)}`.trim());
+}
+
+function failed(message) {
+  return { errors: [{ message }] };
+}
+
+// filledIn lists the headers without an Authorization that still holds the placeholder.
+function filledIn(headers) {
+  return Object.entries(headers)
+    .map(([name, value]) => [name, String(value)])
+    .filter(([name, value]) => !(isAuthorization(name) && value.includes(placeholder)));
+}
+
+function isAuthorization(name) {
+  return name.toLowerCase() === 'authorization';
+}
+
+// operationOf returns the operation that would run, or undefined if the document can't be parsed or leaves it open:
+// then it is posted, and the server says what is wrong with it. The only operation of a document runs whatever the
+// name, as for a moment after a change of tabs GraphiQL still gives the name of the tab before.
+function operationOf(query, name) {
+  try {
+    const operations = parse(query).definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+    if (operations.length === 1) return operations[0];
+    return operations.find((operation) => operation.name?.value === name);
   } catch {
     return undefined;
   }
-}
-
-async function post(params, headers) {
-  const response = await fetch(endpoint, {
-    method: 'POST',
-    headers: { Accept: 'application/graphql-response+json, application/json', ...headers, 'Content-Type': 'application/json' },
-    body: JSON.stringify(params),
-  });
-  const text = await response.text();
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error(`The server answered ${response.status} ${response.statusText}: ${text.slice(0, 500)}`);
-  }
-}
-
-// subscribe gives each subscription a connection of its own, so that it runs with the headers of its tab.
-async function* subscribe(params, headers) {
-  const authorization = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
-  const client = createClient({
-    url: socketEndpoint.href,
-    lazy: true,
-    retryAttempts: 20,
-    connectionParams: authorization ? { authorization } : {},
-  });
-  // The client sends this object anew whenever it has to reconnect: written into it, the cursor of the last payload is
-  // where the server continues, and nothing is missed.
-  const variables = { ...params.variables };
-  try {
-    for await (const result of client.iterate({ ...params, variables })) {
-      const cursor = result.extensions?.cursor;
-      if (cursor) variables.after = cursor;
-      yield result;
-    }
-  } catch (error) {
-    throw explained(error);
-  } finally {
-    await client.dispose();
-  }
-}
-
-// explained makes an error out of what graphql-ws rejects with: an Error, the close event, or GraphQL errors.
-function explained(error) {
-  if (error instanceof Error) return error;
-  if (Array.isArray(error)) return new Error(error.map((e) => e.message).join('\n'));
-  if (typeof error?.code === 'number') return new Error(`The connection was closed: ${error.code} ${error.reason}`.trim());
-  return new Error(String(error));
 }

@@ -1,19 +1,40 @@
-import { createRoot } from 'react-dom/client';
-import { GraphiQL } from 'graphiql';
-import 'graphiql/style.css';
-import './page.css';
-import { fetcher } from './fetcher.js';
-import { tabs } from './operations.js';
+import './monaco.js';
+import '@graphiql/react/style.css';
+import '@graphiql/plugin-doc-explorer/style.css';
+import '@graphiql/plugin-history/style.css';
+import 'graphiql/graphiql.css';
+import './theme.css';
 
-const workers = { json: 'json', graphql: 'graphql' };
+import { GraphiQL } from 'graphiql';
+import { createRoot } from 'react-dom/client';
+import { defaultHeaders, examples } from './examples.js';
+import { fetcher } from './fetcher.js';
+
 globalThis.MonacoEnvironment = {
-  getWorker: (_, label) => new Worker(`/playground/${WORKERS[workers[label] ?? 'editor']}`),
+  getWorker: (_id, name) => new Worker(WORKER, { name }),
 };
 
+// GraphiQL fills the first tab's query in by itself, but takes its variables from here. What a person left is stored.
+const firstVisit = localStorage.getItem('graphiql:tabState') === null;
+
+// Headers hold a person's token: they are kept beyond the page only after it was chosen in the settings.
+const keepsHeaders = localStorage.getItem('graphiql:shouldPersistHeaders') === 'true';
+
 createRoot(document.getElementById('playground')).render(
-  <GraphiQL fetcher={fetcher} defaultTabs={tabs} defaultEditorToolsVisibility="variables">
+  <GraphiQL
+    fetcher={fetcher}
+    defaultTabs={examples}
+    defaultHeaders={defaultHeaders}
+    initialVariables={firstVisit ? examples[0].variables : undefined}
+    defaultEditorToolsVisibility="variables"
+    shouldPersistHeaders={keepsHeaders}
+    showPersistHeadersSettings
+  >
     <GraphiQL.Logo>
-      <a className="tidings" href="/"><img src="/playground/logo.svg" alt="" width="24" height="24" />Tidings</a>
+      <span className="tidings-logo">
+        <img src={MARK} alt="" />
+        Tidings
+      </span>
     </GraphiQL.Logo>
   </GraphiQL>,
 );

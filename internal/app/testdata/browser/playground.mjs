@@ -28,7 +28,7 @@ try {
   console.log('the query is answered');
   if (screenshot) await page.screenshot({ path: screenshot });
 
-  await page.getByRole('tab', { name: 'NewPosts' }).click();
+  await page.getByRole('tab', { name: 'WatchPosts' }).click();
   const subscribed = new Promise((resolve) => {
     page.on('websocket', (s) => s.on('framesent', ({ payload }) => { if (String(payload).includes('"subscribe"')) resolve(); }));
   });
