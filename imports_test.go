@@ -15,10 +15,10 @@ var allowed = map[string][]string{
 	"tidings/internal/app":           {"..."},
 	"tidings/internal/testkit":       {"..."},
 	"tidings/internal/testkit/...":   {"internal/testkit/..."},
-	"tidings/graph":                  {"graph/...", "ent/...", "internal/relay", "internal/eventlog", "internal/live", "internal/auth", "internal/event", "internal/fault", "internal/gid", "internal/search"},
+	"tidings/graph":                  {"graph/...", "ent/...", "internal/relay", "internal/eventlog", "internal/live", "internal/auth", "internal/event", "internal/fault", "internal/gid", "internal/search", "internal/audit", "internal/session"},
 	"tidings/graph/model":            {"ent/..."},
 	"tidings/graph/scalar":           {"internal/fault"},
-	"tidings/internal/web":           {"internal/live", "internal/auth", "internal/fault", "internal/event"},
+	"tidings/internal/web":           {"internal/live", "internal/auth", "internal/audit", "internal/cost", "internal/rate", "internal/fault", "internal/event", "internal/gid"},
 	"tidings/internal/eventlog":      {"ent/...", "internal/event", "internal/gid"},
 	"tidings/internal/store":         {"ent/...", "internal/config", "internal/store/..."},
 	"tidings/internal/store/migrate": {"ent/...", "internal/store/...", "internal/testkit/pgtest"},
@@ -26,7 +26,10 @@ var allowed = map[string][]string{
 	"tidings/internal/demo":          {"ent/...", "internal/auth", "internal/event", "internal/eventlog", "internal/gid"},
 	"tidings/internal/relay":         {"ent/...", "internal/gid", "internal/fault"},
 	"tidings/internal/event":         {"internal/gid"},
+	"tidings/internal/session":       {"ent/...", "internal/auth", "internal/audit", "internal/event", "internal/fault", "internal/gid", "internal/live"},
+	"tidings/internal/cost":          {"internal/fault"},
 	"tidings/internal/auth":          {"internal/gid"},
+	"tidings/internal/audit":         {"internal/auth", "internal/gid"},
 	"tidings/ent/...":                {"ent/...", "internal/auth", "internal/gid"},
 }
 
