@@ -18,14 +18,17 @@ import (
 )
 
 // Kind is what happened. It reads <item>_<happened>: before the underscore stands the kind of id (package gid) that
-// the item has. An item has at most one event of a kind. Kinds are stored in the log: a name is never given a new
-// meaning.
+// the item has. A post or a comment has at most one event of a kind. Kinds are stored in the log: a name is never given
+// a new meaning.
 type Kind string
 
 // The kinds.
 const (
 	PostCreated  Kind = "post_created" // a post became public for the first time
 	CommentAdded Kind = "comment_added"
+	// For the nodes themselves: no client subscribes to these.
+	SessionEnded Kind = "session_ended" // its access tokens are no longer good
+	UserChanged  Kind = "user_changed"  // what the user may do has changed: the role, or whether active
 )
 
 // Item returns the kind of id (gid.Kind) that the events' items have: "post" for PostCreated.
@@ -54,6 +57,14 @@ func NewCommentAdded(c gid.Comment, on gid.Post) Event {
 	return newEvent(CommentAdded, c.UUID(), on.UUID())
 }
 
+// NewSessionEnded says that the session of the user has ended.
+func NewSessionEnded(s gid.Session, of gid.User) Event {
+	return newEvent(SessionEnded, s.UUID(), of.UUID())
+}
+
+// NewUserChanged says that what the user may do has changed.
+func NewUserChanged(u gid.User) Event { return newEvent(UserChanged, u.UUID(), u.UUID()) }
+
 func newEvent(k Kind, subject, scope uuid.UUID) Event {
 	return Event{ID: uuid.Must(uuid.NewV7()), Kind: k, Subject: subject, Scope: scope}
 }
@@ -76,6 +87,12 @@ func PostsBy(author gid.User) Topic { return Topic{PostCreated, author.UUID()} }
 
 // CommentsOn is the comments on one post.
 func CommentsOn(p gid.Post) Topic { return Topic{CommentAdded, p.UUID()} }
+
+// SessionsEnded is the end of every session.
+func SessionsEnded() Topic { return Topic{Kind: SessionEnded} }
+
+// UsersChanged is every change of what a user may do.
+func UsersChanged() Topic { return Topic{Kind: UserChanged} }
 
 // Covers reports whether e belongs to t.
 func (t Topic) Covers(e Event) bool {

@@ -18,6 +18,7 @@ var (
 	author  = gid.NewUser()
 	post    = gid.NewPost()
 	comment = gid.NewComment()
+	session = gid.NewSession()
 )
 
 // examples holds every kind: an event of it, the topics that must cover it, and some of its kind that must not.
@@ -34,6 +35,14 @@ var examples = map[event.Kind]struct {
 	event.CommentAdded: {
 		event: event.NewCommentAdded(comment, post), subject: comment.UUID(), itemKind: gid.CommentKind,
 		in: []event.Topic{event.CommentsOn(post)}, out: []event.Topic{event.CommentsOn(gid.NewPost())},
+	},
+	event.SessionEnded: {
+		event: event.NewSessionEnded(session, author), subject: session.UUID(), itemKind: gid.SessionKind,
+		in: []event.Topic{event.SessionsEnded()},
+	},
+	event.UserChanged: {
+		event: event.NewUserChanged(author), subject: author.UUID(), itemKind: gid.UserKind,
+		in: []event.Topic{event.UsersChanged()},
 	},
 }
 
