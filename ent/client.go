@@ -15,6 +15,7 @@ import (
 	"tidings/ent/comment"
 	"tidings/ent/post"
 	"tidings/ent/session"
+	"tidings/ent/spenttoken"
 	"tidings/ent/user"
 
 	"entgo.io/ent"
@@ -36,6 +37,8 @@ type Client struct {
 	Post *PostClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
+	// SpentToken is the client for interacting with the SpentToken builders.
+	SpentToken *SpentTokenClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
 }
@@ -52,6 +55,7 @@ func (c *Client) init() {
 	c.Comment = NewCommentClient(c.config)
 	c.Post = NewPostClient(c.config)
 	c.Session = NewSessionClient(c.config)
+	c.SpentToken = NewSpentTokenClient(c.config)
 	c.User = NewUserClient(c.config)
 }
 
@@ -143,12 +147,13 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:     ctx,
-		config:  cfg,
-		Comment: NewCommentClient(cfg),
-		Post:    NewPostClient(cfg),
-		Session: NewSessionClient(cfg),
-		User:    NewUserClient(cfg),
+		ctx:        ctx,
+		config:     cfg,
+		Comment:    NewCommentClient(cfg),
+		Post:       NewPostClient(cfg),
+		Session:    NewSessionClient(cfg),
+		SpentToken: NewSpentTokenClient(cfg),
+		User:       NewUserClient(cfg),
 	}, nil
 }
 
@@ -166,12 +171,13 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:     ctx,
-		config:  cfg,
-		Comment: NewCommentClient(cfg),
-		Post:    NewPostClient(cfg),
-		Session: NewSessionClient(cfg),
-		User:    NewUserClient(cfg),
+		ctx:        ctx,
+		config:     cfg,
+		Comment:    NewCommentClient(cfg),
+		Post:       NewPostClient(cfg),
+		Session:    NewSessionClient(cfg),
+		SpentToken: NewSpentTokenClient(cfg),
+		User:       NewUserClient(cfg),
 	}, nil
 }
 
@@ -203,6 +209,7 @@ func (c *Client) Use(hooks ...Hook) {
 	c.Comment.Use(hooks...)
 	c.Post.Use(hooks...)
 	c.Session.Use(hooks...)
+	c.SpentToken.Use(hooks...)
 	c.User.Use(hooks...)
 }
 
@@ -212,6 +219,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	c.Comment.Intercept(interceptors...)
 	c.Post.Intercept(interceptors...)
 	c.Session.Intercept(interceptors...)
+	c.SpentToken.Intercept(interceptors...)
 	c.User.Intercept(interceptors...)
 }
 
@@ -224,6 +232,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Post.mutate(ctx, m)
 	case *SessionMutation:
 		return c.Session.mutate(ctx, m)
+	case *SpentTokenMutation:
+		return c.SpentToken.mutate(ctx, m)
 	case *UserMutation:
 		return c.User.mutate(ctx, m)
 	default:
@@ -687,6 +697,22 @@ func (c *SessionClient) QueryUser(_m *Session) *UserQuery {
 	return query
 }
 
+// QuerySpent queries the spent edge of a Session.
+func (c *SessionClient) QuerySpent(_m *Session) *SpentTokenQuery {
+	query := (&SpentTokenClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(session.Table, session.FieldID, id),
+			sqlgraph.To(spenttoken.Table, spenttoken.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, session.SpentTable, session.SpentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *SessionClient) Hooks() []Hook {
 	hooks := c.hooks.Session
@@ -710,6 +736,156 @@ func (c *SessionClient) mutate(ctx context.Context, m *SessionMutation) (Value, 
 		return (&SessionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Session mutation op: %q", m.Op())
+	}
+}
+
+// SpentTokenClient is a client for the SpentToken schema.
+type SpentTokenClient struct {
+	config
+}
+
+// NewSpentTokenClient returns a client for the SpentToken from the given config.
+func NewSpentTokenClient(c config) *SpentTokenClient {
+	return &SpentTokenClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `spenttoken.Hooks(f(g(h())))`.
+func (c *SpentTokenClient) Use(hooks ...Hook) {
+	c.hooks.SpentToken = append(c.hooks.SpentToken, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `spenttoken.Intercept(f(g(h())))`.
+func (c *SpentTokenClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SpentToken = append(c.inters.SpentToken, interceptors...)
+}
+
+// Create returns a builder for creating a SpentToken entity.
+func (c *SpentTokenClient) Create() *SpentTokenCreate {
+	mutation := newSpentTokenMutation(c.config, OpCreate)
+	return &SpentTokenCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SpentToken entities.
+func (c *SpentTokenClient) CreateBulk(builders ...*SpentTokenCreate) *SpentTokenCreateBulk {
+	return &SpentTokenCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SpentTokenClient) MapCreateBulk(slice any, setFunc func(*SpentTokenCreate, int)) *SpentTokenCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SpentTokenCreateBulk{err: fmt.Errorf("calling to SpentTokenClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SpentTokenCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SpentTokenCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SpentToken.
+func (c *SpentTokenClient) Update() *SpentTokenUpdate {
+	mutation := newSpentTokenMutation(c.config, OpUpdate)
+	return &SpentTokenUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SpentTokenClient) UpdateOne(_m *SpentToken) *SpentTokenUpdateOne {
+	mutation := newSpentTokenMutation(c.config, OpUpdateOne, withSpentToken(_m))
+	return &SpentTokenUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SpentTokenClient) UpdateOneID(id string) *SpentTokenUpdateOne {
+	mutation := newSpentTokenMutation(c.config, OpUpdateOne, withSpentTokenID(id))
+	return &SpentTokenUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SpentToken.
+func (c *SpentTokenClient) Delete() *SpentTokenDelete {
+	mutation := newSpentTokenMutation(c.config, OpDelete)
+	return &SpentTokenDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SpentTokenClient) DeleteOne(_m *SpentToken) *SpentTokenDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SpentTokenClient) DeleteOneID(id string) *SpentTokenDeleteOne {
+	builder := c.Delete().Where(spenttoken.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SpentTokenDeleteOne{builder}
+}
+
+// Query returns a query builder for SpentToken.
+func (c *SpentTokenClient) Query() *SpentTokenQuery {
+	return &SpentTokenQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSpentToken},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SpentToken entity by its id.
+func (c *SpentTokenClient) Get(ctx context.Context, id string) (*SpentToken, error) {
+	return c.Query().Where(spenttoken.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SpentTokenClient) GetX(ctx context.Context, id string) *SpentToken {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QuerySession queries the session edge of a SpentToken.
+func (c *SpentTokenClient) QuerySession(_m *SpentToken) *SessionQuery {
+	query := (&SessionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(spenttoken.Table, spenttoken.FieldID, id),
+			sqlgraph.To(session.Table, session.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, spenttoken.SessionTable, spenttoken.SessionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *SpentTokenClient) Hooks() []Hook {
+	hooks := c.hooks.SpentToken
+	return append(hooks[:len(hooks):len(hooks)], spenttoken.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *SpentTokenClient) Interceptors() []Interceptor {
+	return c.inters.SpentToken
+}
+
+func (c *SpentTokenClient) mutate(ctx context.Context, m *SpentTokenMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SpentTokenCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SpentTokenUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SpentTokenUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SpentTokenDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown SpentToken mutation op: %q", m.Op())
 	}
 }
 
@@ -898,10 +1074,10 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Comment, Post, Session, User []ent.Hook
+		Comment, Post, Session, SpentToken, User []ent.Hook
 	}
 	inters struct {
-		Comment, Post, Session, User []ent.Interceptor
+		Comment, Post, Session, SpentToken, User []ent.Interceptor
 	}
 )
 

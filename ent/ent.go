@@ -11,6 +11,7 @@ import (
 	"tidings/ent/comment"
 	"tidings/ent/post"
 	"tidings/ent/session"
+	"tidings/ent/spenttoken"
 	"tidings/ent/user"
 
 	"entgo.io/ent"
@@ -76,10 +77,11 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			comment.Table: comment.ValidColumn,
-			post.Table:    post.ValidColumn,
-			session.Table: session.ValidColumn,
-			user.Table:    user.ValidColumn,
+			comment.Table:    comment.ValidColumn,
+			post.Table:       post.ValidColumn,
+			session.Table:    session.ValidColumn,
+			spenttoken.Table: spenttoken.ValidColumn,
+			user.Table:       user.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

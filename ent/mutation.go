@@ -11,6 +11,7 @@ import (
 	"tidings/ent/post"
 	"tidings/ent/predicate"
 	"tidings/ent/session"
+	"tidings/ent/spenttoken"
 	"tidings/ent/user"
 	"tidings/internal/gid"
 	"time"
@@ -28,10 +29,11 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeComment = "Comment"
-	TypePost    = "Post"
-	TypeSession = "Session"
-	TypeUser    = "User"
+	TypeComment    = "Comment"
+	TypePost       = "Post"
+	TypeSession    = "Session"
+	TypeSpentToken = "SpentToken"
+	TypeUser       = "User"
 )
 
 // CommentMutation represents an operation that mutates the Comment nodes in the graph.
@@ -1511,6 +1513,9 @@ type SessionMutation struct {
 	clearedFields map[string]struct{}
 	user          *gid.User
 	cleareduser   bool
+	spent         map[string]struct{}
+	removedspent  map[string]struct{}
+	clearedspent  bool
 	done          bool
 	oldValue      func(context.Context) (*Session, error)
 	predicates    []predicate.Session
@@ -1791,6 +1796,60 @@ func (m *SessionMutation) ResetUser() {
 	m.cleareduser = false
 }
 
+// AddSpentIDs adds the "spent" edge to the SpentToken entity by ids.
+func (m *SessionMutation) AddSpentIDs(ids ...string) {
+	if m.spent == nil {
+		m.spent = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.spent[ids[i]] = struct{}{}
+	}
+}
+
+// ClearSpent clears the "spent" edge to the SpentToken entity.
+func (m *SessionMutation) ClearSpent() {
+	m.clearedspent = true
+}
+
+// SpentCleared reports if the "spent" edge to the SpentToken entity was cleared.
+func (m *SessionMutation) SpentCleared() bool {
+	return m.clearedspent
+}
+
+// RemoveSpentIDs removes the "spent" edge to the SpentToken entity by IDs.
+func (m *SessionMutation) RemoveSpentIDs(ids ...string) {
+	if m.removedspent == nil {
+		m.removedspent = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.spent, ids[i])
+		m.removedspent[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedSpent returns the removed IDs of the "spent" edge to the SpentToken entity.
+func (m *SessionMutation) RemovedSpentIDs() (ids []string) {
+	for id := range m.removedspent {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// SpentIDs returns the "spent" edge IDs in the mutation.
+func (m *SessionMutation) SpentIDs() (ids []string) {
+	for id := range m.spent {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetSpent resets all changes to the "spent" edge.
+func (m *SessionMutation) ResetSpent() {
+	m.spent = nil
+	m.clearedspent = false
+	m.removedspent = nil
+}
+
 // Where appends a list predicates to the SessionMutation builder.
 func (m *SessionMutation) Where(ps ...predicate.Session) {
 	m.predicates = append(m.predicates, ps...)
@@ -1975,9 +2034,12 @@ func (m *SessionMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *SessionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.user != nil {
 		edges = append(edges, session.EdgeUser)
+	}
+	if m.spent != nil {
+		edges = append(edges, session.EdgeSpent)
 	}
 	return edges
 }
@@ -1990,27 +2052,47 @@ func (m *SessionMutation) AddedIDs(name string) []ent.Value {
 		if id := m.user; id != nil {
 			return []ent.Value{*id}
 		}
+	case session.EdgeSpent:
+		ids := make([]ent.Value, 0, len(m.spent))
+		for id := range m.spent {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *SessionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.removedspent != nil {
+		edges = append(edges, session.EdgeSpent)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *SessionMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case session.EdgeSpent:
+		ids := make([]ent.Value, 0, len(m.removedspent))
+		for id := range m.removedspent {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *SessionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.cleareduser {
 		edges = append(edges, session.EdgeUser)
+	}
+	if m.clearedspent {
+		edges = append(edges, session.EdgeSpent)
 	}
 	return edges
 }
@@ -2021,6 +2103,8 @@ func (m *SessionMutation) EdgeCleared(name string) bool {
 	switch name {
 	case session.EdgeUser:
 		return m.cleareduser
+	case session.EdgeSpent:
+		return m.clearedspent
 	}
 	return false
 }
@@ -2043,8 +2127,505 @@ func (m *SessionMutation) ResetEdge(name string) error {
 	case session.EdgeUser:
 		m.ResetUser()
 		return nil
+	case session.EdgeSpent:
+		m.ResetSpent()
+		return nil
 	}
 	return fmt.Errorf("unknown Session edge %s", name)
+}
+
+// SpentTokenMutation represents an operation that mutates the SpentToken nodes in the graph.
+type SpentTokenMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *string
+	spent_at       *time.Time
+	expires_at     *time.Time
+	clearedFields  map[string]struct{}
+	session        *gid.Session
+	clearedsession bool
+	done           bool
+	oldValue       func(context.Context) (*SpentToken, error)
+	predicates     []predicate.SpentToken
+}
+
+var _ ent.Mutation = (*SpentTokenMutation)(nil)
+
+// spenttokenOption allows management of the mutation configuration using functional options.
+type spenttokenOption func(*SpentTokenMutation)
+
+// newSpentTokenMutation creates new mutation for the SpentToken entity.
+func newSpentTokenMutation(c config, op Op, opts ...spenttokenOption) *SpentTokenMutation {
+	m := &SpentTokenMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeSpentToken,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withSpentTokenID sets the ID field of the mutation.
+func withSpentTokenID(id string) spenttokenOption {
+	return func(m *SpentTokenMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *SpentToken
+		)
+		m.oldValue = func(ctx context.Context) (*SpentToken, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().SpentToken.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withSpentToken sets the old SpentToken of the mutation.
+func withSpentToken(node *SpentToken) spenttokenOption {
+	return func(m *SpentTokenMutation) {
+		m.oldValue = func(context.Context) (*SpentToken, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m SpentTokenMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m SpentTokenMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of SpentToken entities.
+func (m *SpentTokenMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *SpentTokenMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *SpentTokenMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().SpentToken.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSessionID sets the "session_id" field.
+func (m *SpentTokenMutation) SetSessionID(gi gid.Session) {
+	m.session = &gi
+}
+
+// SessionID returns the value of the "session_id" field in the mutation.
+func (m *SpentTokenMutation) SessionID() (r gid.Session, exists bool) {
+	v := m.session
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSessionID returns the old "session_id" field's value of the SpentToken entity.
+// If the SpentToken object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SpentTokenMutation) OldSessionID(ctx context.Context) (v gid.Session, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSessionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSessionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSessionID: %w", err)
+	}
+	return oldValue.SessionID, nil
+}
+
+// ResetSessionID resets all changes to the "session_id" field.
+func (m *SpentTokenMutation) ResetSessionID() {
+	m.session = nil
+}
+
+// SetSpentAt sets the "spent_at" field.
+func (m *SpentTokenMutation) SetSpentAt(t time.Time) {
+	m.spent_at = &t
+}
+
+// SpentAt returns the value of the "spent_at" field in the mutation.
+func (m *SpentTokenMutation) SpentAt() (r time.Time, exists bool) {
+	v := m.spent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSpentAt returns the old "spent_at" field's value of the SpentToken entity.
+// If the SpentToken object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SpentTokenMutation) OldSpentAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSpentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSpentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSpentAt: %w", err)
+	}
+	return oldValue.SpentAt, nil
+}
+
+// ResetSpentAt resets all changes to the "spent_at" field.
+func (m *SpentTokenMutation) ResetSpentAt() {
+	m.spent_at = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *SpentTokenMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *SpentTokenMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the SpentToken entity.
+// If the SpentToken object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SpentTokenMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *SpentTokenMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// ClearSession clears the "session" edge to the Session entity.
+func (m *SpentTokenMutation) ClearSession() {
+	m.clearedsession = true
+	m.clearedFields[spenttoken.FieldSessionID] = struct{}{}
+}
+
+// SessionCleared reports if the "session" edge to the Session entity was cleared.
+func (m *SpentTokenMutation) SessionCleared() bool {
+	return m.clearedsession
+}
+
+// SessionIDs returns the "session" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// SessionID instead. It exists only for internal usage by the builders.
+func (m *SpentTokenMutation) SessionIDs() (ids []gid.Session) {
+	if id := m.session; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetSession resets all changes to the "session" edge.
+func (m *SpentTokenMutation) ResetSession() {
+	m.session = nil
+	m.clearedsession = false
+}
+
+// Where appends a list predicates to the SpentTokenMutation builder.
+func (m *SpentTokenMutation) Where(ps ...predicate.SpentToken) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the SpentTokenMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *SpentTokenMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.SpentToken, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *SpentTokenMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *SpentTokenMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (SpentToken).
+func (m *SpentTokenMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *SpentTokenMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.session != nil {
+		fields = append(fields, spenttoken.FieldSessionID)
+	}
+	if m.spent_at != nil {
+		fields = append(fields, spenttoken.FieldSpentAt)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, spenttoken.FieldExpiresAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *SpentTokenMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case spenttoken.FieldSessionID:
+		return m.SessionID()
+	case spenttoken.FieldSpentAt:
+		return m.SpentAt()
+	case spenttoken.FieldExpiresAt:
+		return m.ExpiresAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *SpentTokenMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case spenttoken.FieldSessionID:
+		return m.OldSessionID(ctx)
+	case spenttoken.FieldSpentAt:
+		return m.OldSpentAt(ctx)
+	case spenttoken.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown SpentToken field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SpentTokenMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case spenttoken.FieldSessionID:
+		v, ok := value.(gid.Session)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSessionID(v)
+		return nil
+	case spenttoken.FieldSpentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSpentAt(v)
+		return nil
+	case spenttoken.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown SpentToken field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *SpentTokenMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *SpentTokenMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SpentTokenMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown SpentToken numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *SpentTokenMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *SpentTokenMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *SpentTokenMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown SpentToken nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *SpentTokenMutation) ResetField(name string) error {
+	switch name {
+	case spenttoken.FieldSessionID:
+		m.ResetSessionID()
+		return nil
+	case spenttoken.FieldSpentAt:
+		m.ResetSpentAt()
+		return nil
+	case spenttoken.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	}
+	return fmt.Errorf("unknown SpentToken field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *SpentTokenMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.session != nil {
+		edges = append(edges, spenttoken.EdgeSession)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *SpentTokenMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case spenttoken.EdgeSession:
+		if id := m.session; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *SpentTokenMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *SpentTokenMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *SpentTokenMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedsession {
+		edges = append(edges, spenttoken.EdgeSession)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *SpentTokenMutation) EdgeCleared(name string) bool {
+	switch name {
+	case spenttoken.EdgeSession:
+		return m.clearedsession
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *SpentTokenMutation) ClearEdge(name string) error {
+	switch name {
+	case spenttoken.EdgeSession:
+		m.ClearSession()
+		return nil
+	}
+	return fmt.Errorf("unknown SpentToken unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *SpentTokenMutation) ResetEdge(name string) error {
+	switch name {
+	case spenttoken.EdgeSession:
+		m.ResetSession()
+		return nil
+	}
+	return fmt.Errorf("unknown SpentToken edge %s", name)
 }
 
 // UserMutation represents an operation that mutates the User nodes in the graph.

@@ -399,6 +399,18 @@ func (_q *SessionQuery) ModifyP(ms ...func(*sql.Selector)) {
 }
 
 // WhereP narrows the query to the rows that match.
+func (_q *SpentTokenQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		_q.Where(p)
+	}
+}
+
+// ModifyP adds modifiers, which see the statement when it is otherwise complete.
+func (_q *SpentTokenQuery) ModifyP(ms ...func(*sql.Selector)) {
+	_q.modifiers = append(_q.modifiers, ms...)
+}
+
+// WhereP narrows the query to the rows that match.
 func (_q *UserQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		_q.Where(p)

@@ -37,9 +37,11 @@ type Session struct {
 type SessionEdges struct {
 	// User holds the value of the user edge.
 	User *User `json:"user,omitempty"`
+	// Spent holds the value of the spent edge.
+	Spent []*SpentToken `json:"spent,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 }
 
 // UserOrErr returns the User value or an error if the edge
@@ -51,6 +53,15 @@ func (e SessionEdges) UserOrErr() (*User, error) {
 		return nil, &NotFoundError{label: user.Label}
 	}
 	return nil, &NotLoadedError{edge: "user"}
+}
+
+// SpentOrErr returns the Spent value or an error if the edge
+// was not loaded in eager-loading.
+func (e SessionEdges) SpentOrErr() ([]*SpentToken, error) {
+	if e.loadedTypes[1] {
+		return e.Spent, nil
+	}
+	return nil, &NotLoadedError{edge: "spent"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -127,6 +138,11 @@ func (_m *Session) Value(name string) (ent.Value, error) {
 // QueryUser queries the "user" edge of the Session entity.
 func (_m *Session) QueryUser() *UserQuery {
 	return NewSessionClient(_m.config).QueryUser(_m)
+}
+
+// QuerySpent queries the "spent" edge of the Session entity.
+func (_m *Session) QuerySpent() *SpentTokenQuery {
+	return NewSessionClient(_m.config).QuerySpent(_m)
 }
 
 // Update returns a builder for updating this Session.

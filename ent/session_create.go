@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"tidings/ent/session"
+	"tidings/ent/spenttoken"
 	"tidings/ent/user"
 	"tidings/internal/gid"
 	"time"
@@ -74,6 +75,21 @@ func (_c *SessionCreate) SetNillableID(v *gid.Session) *SessionCreate {
 // SetUser sets the "user" edge to the User entity.
 func (_c *SessionCreate) SetUser(v *User) *SessionCreate {
 	return _c.SetUserID(v.ID)
+}
+
+// AddSpentIDs adds the "spent" edge to the SpentToken entity by IDs.
+func (_c *SessionCreate) AddSpentIDs(ids ...string) *SessionCreate {
+	_c.mutation.AddSpentIDs(ids...)
+	return _c
+}
+
+// AddSpent adds the "spent" edges to the SpentToken entity.
+func (_c *SessionCreate) AddSpent(v ...*SpentToken) *SessionCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddSpentIDs(ids...)
 }
 
 // Mutation returns the SessionMutation object of the builder.
@@ -210,6 +226,22 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.UserID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.SpentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

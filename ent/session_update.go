@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"tidings/ent/predicate"
 	"tidings/ent/session"
+	"tidings/ent/spenttoken"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -49,9 +50,45 @@ func (_u *SessionUpdate) SetNillableExpiresAt(v *time.Time) *SessionUpdate {
 	return _u
 }
 
+// AddSpentIDs adds the "spent" edge to the SpentToken entity by IDs.
+func (_u *SessionUpdate) AddSpentIDs(ids ...string) *SessionUpdate {
+	_u.mutation.AddSpentIDs(ids...)
+	return _u
+}
+
+// AddSpent adds the "spent" edges to the SpentToken entity.
+func (_u *SessionUpdate) AddSpent(v ...*SpentToken) *SessionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddSpentIDs(ids...)
+}
+
 // Mutation returns the SessionMutation object of the builder.
 func (_u *SessionUpdate) Mutation() *SessionMutation {
 	return _u.mutation
+}
+
+// ClearSpent clears all "spent" edges to the SpentToken entity.
+func (_u *SessionUpdate) ClearSpent() *SessionUpdate {
+	_u.mutation.ClearSpent()
+	return _u
+}
+
+// RemoveSpentIDs removes the "spent" edge to SpentToken entities by IDs.
+func (_u *SessionUpdate) RemoveSpentIDs(ids ...string) *SessionUpdate {
+	_u.mutation.RemoveSpentIDs(ids...)
+	return _u
+}
+
+// RemoveSpent removes "spent" edges to SpentToken entities.
+func (_u *SessionUpdate) RemoveSpent(v ...*SpentToken) *SessionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveSpentIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -113,6 +150,51 @@ func (_u *SessionUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
 	}
+	if _u.mutation.SpentCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSpentIDs(); len(nodes) > 0 && !_u.mutation.SpentCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SpentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -155,9 +237,45 @@ func (_u *SessionUpdateOne) SetNillableExpiresAt(v *time.Time) *SessionUpdateOne
 	return _u
 }
 
+// AddSpentIDs adds the "spent" edge to the SpentToken entity by IDs.
+func (_u *SessionUpdateOne) AddSpentIDs(ids ...string) *SessionUpdateOne {
+	_u.mutation.AddSpentIDs(ids...)
+	return _u
+}
+
+// AddSpent adds the "spent" edges to the SpentToken entity.
+func (_u *SessionUpdateOne) AddSpent(v ...*SpentToken) *SessionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddSpentIDs(ids...)
+}
+
 // Mutation returns the SessionMutation object of the builder.
 func (_u *SessionUpdateOne) Mutation() *SessionMutation {
 	return _u.mutation
+}
+
+// ClearSpent clears all "spent" edges to the SpentToken entity.
+func (_u *SessionUpdateOne) ClearSpent() *SessionUpdateOne {
+	_u.mutation.ClearSpent()
+	return _u
+}
+
+// RemoveSpentIDs removes the "spent" edge to SpentToken entities by IDs.
+func (_u *SessionUpdateOne) RemoveSpentIDs(ids ...string) *SessionUpdateOne {
+	_u.mutation.RemoveSpentIDs(ids...)
+	return _u
+}
+
+// RemoveSpent removes "spent" edges to SpentToken entities.
+func (_u *SessionUpdateOne) RemoveSpent(v ...*SpentToken) *SessionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveSpentIDs(ids...)
 }
 
 // Where appends a list predicates to the SessionUpdate builder.
@@ -248,6 +366,51 @@ func (_u *SessionUpdateOne) sqlSave(ctx context.Context) (_node *Session, err er
 	}
 	if value, ok := _u.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	}
+	if _u.mutation.SpentCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSpentIDs(); len(nodes) > 0 && !_u.mutation.SpentCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SpentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   session.SpentTable,
+			Columns: []string{session.SpentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(spenttoken.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Session{config: _u.config}

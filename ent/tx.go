@@ -20,6 +20,8 @@ type Tx struct {
 	Post *PostClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
+	// SpentToken is the client for interacting with the SpentToken builders.
+	SpentToken *SpentTokenClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
 
@@ -156,6 +158,7 @@ func (tx *Tx) init() {
 	tx.Comment = NewCommentClient(tx.config)
 	tx.Post = NewPostClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
+	tx.SpentToken = NewSpentTokenClient(tx.config)
 	tx.User = NewUserClient(tx.config)
 }
 

@@ -124,6 +124,44 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{SessionsColumns[4]},
 			},
+			{
+				Name:    "session_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{SessionsColumns[2]},
+			},
+		},
+	}
+	// SpentTokensColumns holds the columns for the "spent_tokens" table.
+	SpentTokensColumns = []*schema.Column{
+		{Name: "hash", Type: field.TypeString},
+		{Name: "spent_at", Type: field.TypeTime},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "session_id", Type: field.TypeUUID},
+	}
+	// SpentTokensTable holds the schema information for the "spent_tokens" table.
+	SpentTokensTable = &schema.Table{
+		Name:       "spent_tokens",
+		Columns:    SpentTokensColumns,
+		PrimaryKey: []*schema.Column{SpentTokensColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "spent_tokens_sessions_spent",
+				Columns:    []*schema.Column{SpentTokensColumns[3]},
+				RefColumns: []*schema.Column{SessionsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "spenttoken_session_id",
+				Unique:  false,
+				Columns: []*schema.Column{SpentTokensColumns[3]},
+			},
+			{
+				Name:    "spenttoken_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{SpentTokensColumns[2]},
+			},
 		},
 	}
 	// UsersColumns holds the columns for the "users" table.
@@ -159,6 +197,7 @@ var (
 		CommentsTable,
 		PostsTable,
 		SessionsTable,
+		SpentTokensTable,
 		UsersTable,
 	}
 )
@@ -178,6 +217,7 @@ func init() {
 		"posts_title":     "length(title) BETWEEN 3 AND 200",
 	}
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable
+	SpentTokensTable.ForeignKeys[0].RefTable = SessionsTable
 	UsersTable.Annotation = &entsql.Annotation{}
 	UsersTable.Annotation.Checks = map[string]string{
 		"users_email":        "length(email) BETWEEN 3 AND 254",

@@ -15,5 +15,8 @@ type Post func(*sql.Selector)
 // Session is the predicate function for session builders.
 type Session func(*sql.Selector)
 
+// SpentToken is the predicate function for spenttoken builders.
+type SpentToken func(*sql.Selector)
+
 // User is the predicate function for user builders.
 type User func(*sql.Selector)

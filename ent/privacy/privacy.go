@@ -182,6 +182,30 @@ func (f SessionMutationRuleFunc) EvalMutation(ctx context.Context, m ent.Mutatio
 	return Denyf("ent/privacy: unexpected mutation type %T, expect *ent.SessionMutation", m)
 }
 
+// The SpentTokenQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type SpentTokenQueryRuleFunc func(context.Context, *ent.SpentTokenQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f SpentTokenQueryRuleFunc) EvalQuery(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.SpentTokenQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("ent/privacy: unexpected query type %T, expect *ent.SpentTokenQuery", q)
+}
+
+// The SpentTokenMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type SpentTokenMutationRuleFunc func(context.Context, *ent.SpentTokenMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f SpentTokenMutationRuleFunc) EvalMutation(ctx context.Context, m ent.Mutation) error {
+	if m, ok := m.(*ent.SpentTokenMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("ent/privacy: unexpected mutation type %T, expect *ent.SpentTokenMutation", m)
+}
+
 // The UserQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type UserQueryRuleFunc func(context.Context, *ent.UserQuery) error

@@ -9,6 +9,8 @@ package rule
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -17,11 +19,14 @@ import (
 	"tidings/internal/auth"
 )
 
-// A Predicate says which rows of s the viewer may see or change.
+// A Predicate says which rows of s the viewer may see or change. nil is all of them.
 type Predicate func(v auth.Viewer, s *sql.Selector) *sql.Predicate
 
-// PostVisible: what is published is for everyone, a draft for its author.
+// PostVisible: what is published is for everyone, a draft for its author and admins.
 func PostVisible(v auth.Viewer, s *sql.Selector) *sql.Predicate {
+	if v.Admin {
+		return nil
+	}
 	published := sql.EQ(s.C("published"), true)
 	if !v.SignedIn() {
 		return published
@@ -32,17 +37,32 @@ func PostVisible(v auth.Viewer, s *sql.Selector) *sql.Predicate {
 // CommentVisible: a comment is visible where its post is.
 func CommentVisible(v auth.Viewer, s *sql.Selector) *sql.Predicate {
 	posts := sql.Dialect(s.Dialect()).Select().From(sql.Table("posts").As("visible_post"))
-	posts.Select(posts.C("id")).Where(sql.And(sql.ColumnsEQ(posts.C("id"), s.C("post_id")), PostVisible(v, posts)))
+	visible := PostVisible(v, posts)
+	if visible == nil {
+		return nil
+	}
+	posts.Select(posts.C("id")).Where(sql.And(sql.ColumnsEQ(posts.C("id"), s.C("post_id")), visible))
 	return sql.Exists(posts)
 }
 
-// IsViewer gives the rows in which column is the viewer's own id; none for the anonymous.
-func IsViewer(column string) Predicate {
+// Own gives the rows in which column is the viewer's own id; none for the anonymous.
+func Own(column string) Predicate {
 	return func(v auth.Viewer, s *sql.Selector) *sql.Predicate {
 		if !v.SignedIn() {
 			return sql.False()
 		}
 		return sql.EQ(s.C(column), v.User)
+	}
+}
+
+// OwnOrAdmin is Own, and every row for admins.
+func OwnOrAdmin(column string) Predicate {
+	own := Own(column)
+	return func(v auth.Viewer, s *sql.Selector) *sql.Predicate {
+		if v.Admin {
+			return nil
+		}
+		return own(v, s)
 	}
 }
 
@@ -82,9 +102,18 @@ func DenyQuery() privacy.QueryRule {
 func OnlyVisible(p Predicate) privacy.QueryRule {
 	return queryRule(func(ctx context.Context, q query) error {
 		v := auth.ViewerFrom(ctx)
-		q.WhereP(func(s *sql.Selector) { s.Where(p(v, s)) })
+		q.WhereP(where(p, v))
 		return privacy.Skip
 	})
+}
+
+// where applies p for v, to a query or a mutation.
+func where(p Predicate, v auth.Viewer) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		if rows := p(v, s); rows != nil {
+			s.Where(rows)
+		}
+	}
 }
 
 // Mask makes column NULL in the rows that p does not give the viewer.
@@ -92,6 +121,10 @@ func Mask(column string, p Predicate) privacy.QueryRule {
 	return queryRule(func(ctx context.Context, q query) error {
 		v := auth.ViewerFrom(ctx)
 		q.ModifyP(func(s *sql.Selector) {
+			shown := p(v, s)
+			if shown == nil {
+				return
+			}
 			names, columns := s.UnqualifiedColumns(), s.SelectedColumns()
 			s.Select()
 			for i, name := range names {
@@ -100,7 +133,7 @@ func Mask(column string, p Predicate) privacy.QueryRule {
 					continue
 				}
 				s.AppendSelectExprAs(sql.ExprFunc(func(b *sql.Builder) {
-					b.WriteString("CASE WHEN ").Join(p(v, s)).WriteString(" THEN ").Ident(columns[i]).WriteString(" END")
+					b.WriteString("CASE WHEN ").Join(shown).WriteString(" THEN ").Ident(columns[i]).WriteString(" END")
 				}), column)
 			}
 		})
@@ -121,6 +154,31 @@ func AllowSystem() privacy.MutationRule {
 // AllowCreate lets everyone create.
 func AllowCreate() privacy.MutationRule {
 	return privacy.OnMutationOperation(privacy.MutationRuleFunc(func(context.Context, ent.Mutation) error { return privacy.Allow }), ent.OpCreate)
+}
+
+// OnlyAdminsSet refuses mutations by which anyone but an admin gives field another value than initial. It goes before
+// the rules that allow something.
+func OnlyAdminsSet(field, initial string) privacy.MutationRule {
+	return privacy.MutationRuleFunc(func(ctx context.Context, m ent.Mutation) error {
+		value, set := m.Field(field)
+		if !set || auth.ViewerFrom(ctx).Admin || m.Op().Is(ent.OpCreate) && fmt.Sprint(value) == initial {
+			return privacy.Skip
+		}
+		return privacy.Denyf("the %s of a %s is for admins to set", field, m.Type())
+	})
+}
+
+// OnlyOwnersSet narrows updates that set field to the rows that own gives the viewer, admins included.
+func OnlyOwnersSet(field string, own Predicate) privacy.MutationRule {
+	return privacy.MutationRuleFunc(func(ctx context.Context, m ent.Mutation) error {
+		if _, set := m.Field(field); !set || m.Op().Is(ent.OpCreate) {
+			return privacy.Skip
+		}
+		if err := OnlyWhere(own).EvalMutation(ctx, m); !errors.Is(err, privacy.Allow) {
+			return err
+		}
+		return privacy.Skip
+	})
 }
 
 // Deny refuses every mutation that reaches it.
@@ -153,7 +211,7 @@ func OnlyWhere(p Predicate) privacy.MutationRule {
 		if !v.SignedIn() {
 			return privacy.Denyf("%s of a %s needs a viewer", m.Op(), m.Type())
 		}
-		narrow.WhereP(func(s *sql.Selector) { s.Where(p(v, s)) })
+		narrow.WhereP(where(p, v))
 		return privacy.Allow
 	})
 }

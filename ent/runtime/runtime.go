@@ -8,6 +8,7 @@ import (
 	"tidings/ent/post"
 	"tidings/ent/schema"
 	"tidings/ent/session"
+	"tidings/ent/spenttoken"
 	"tidings/ent/user"
 	"tidings/internal/gid"
 	"time"
@@ -93,6 +94,15 @@ func init() {
 	sessionDescID := sessionFields[0].Descriptor()
 	// session.DefaultID holds the default value on creation for the id field.
 	session.DefaultID = sessionDescID.Default.(func() gid.Session)
+	spenttoken.Policy = privacy.NewPolicies(schema.SpentToken{})
+	spenttoken.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := spenttoken.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
 	user.Policy = privacy.NewPolicies(schema.User{})
 	user.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -53,10 +53,10 @@ func (Comment) Annotations() []schema.Annotation {
 	}
 }
 
-// Policy: a comment is visible where its post is; only its author writes it.
+// Policy: a comment is visible where its post is; its author and admins write it.
 func (Comment) Policy() ent.Policy {
 	return privacy.Policy{
 		Query:    privacy.QueryPolicy{rule.AllowSystemQuery(), rule.OnlyVisible(rule.CommentVisible)},
-		Mutation: privacy.MutationPolicy{rule.AllowSystem(), rule.CreateAsViewer("author_id"), rule.OnlyWhere(rule.IsViewer("author_id"))},
+		Mutation: privacy.MutationPolicy{rule.AllowSystem(), rule.CreateAsViewer("author_id"), rule.OnlyWhere(rule.OwnOrAdmin("author_id"))},
 	}
 }

@@ -61,10 +61,10 @@ func (Post) Annotations() []schema.Annotation {
 	}
 }
 
-// Policy: what is published is everyone's to read, a draft its author's; only the author writes.
+// Policy: what is published is everyone's to read, a draft its author's and admins'; the author and admins write.
 func (Post) Policy() ent.Policy {
 	return privacy.Policy{
 		Query:    privacy.QueryPolicy{rule.AllowSystemQuery(), rule.OnlyVisible(rule.PostVisible)},
-		Mutation: privacy.MutationPolicy{rule.AllowSystem(), rule.CreateAsViewer("author_id"), rule.OnlyWhere(rule.IsViewer("author_id"))},
+		Mutation: privacy.MutationPolicy{rule.AllowSystem(), rule.CreateAsViewer("author_id"), rule.OnlyWhere(rule.OwnOrAdmin("author_id"))},
 	}
 }

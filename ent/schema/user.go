@@ -68,11 +68,17 @@ func (User) Annotations() []schema.Annotation {
 	}
 }
 
-// Policy: everyone sees users; the e-mail address is for the user; only the user changes the user.
+// Policy: everyone sees users; the e-mail address is for the user and admins, who change the user too. Only admins
+// decide who is one, and who is active; only the user sets the password.
 func (User) Policy() ent.Policy {
 	return privacy.Policy{
-		Query:    privacy.QueryPolicy{rule.AllowSystemQuery(), rule.Mask("email", rule.IsViewer("id"))},
-		Mutation: privacy.MutationPolicy{rule.AllowSystem(), rule.AllowCreate(), rule.OnlyWhere(rule.IsViewer("id"))},
+		Query: privacy.QueryPolicy{rule.AllowSystemQuery(), rule.Mask("email", rule.OwnOrAdmin("id"))},
+		Mutation: privacy.MutationPolicy{
+			rule.AllowSystem(),
+			rule.OnlyAdminsSet("role", "MEMBER"), rule.OnlyAdminsSet("is_active", "true"),
+			rule.OnlyOwnersSet("password_hash", rule.Own("id")),
+			rule.AllowCreate(), rule.OnlyWhere(rule.OwnOrAdmin("id")),
+		},
 	}
 }
 

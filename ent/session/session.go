@@ -26,6 +26,10 @@ const (
 	FieldCreatedAt = "created_at"
 	// EdgeUser holds the string denoting the user edge name in mutations.
 	EdgeUser = "user"
+	// EdgeSpent holds the string denoting the spent edge name in mutations.
+	EdgeSpent = "spent"
+	// SpentTokenFieldID holds the string denoting the ID field of the SpentToken.
+	SpentTokenFieldID = "hash"
 	// Table holds the table name of the session in the database.
 	Table = "sessions"
 	// UserTable is the table that holds the user relation/edge.
@@ -35,6 +39,13 @@ const (
 	UserInverseTable = "users"
 	// UserColumn is the table column denoting the user relation/edge.
 	UserColumn = "user_id"
+	// SpentTable is the table that holds the spent relation/edge.
+	SpentTable = "spent_tokens"
+	// SpentInverseTable is the table name for the SpentToken entity.
+	// It exists in this package in order to avoid circular dependency with the "spenttoken" package.
+	SpentInverseTable = "spent_tokens"
+	// SpentColumn is the table column denoting the spent relation/edge.
+	SpentColumn = "session_id"
 )
 
 // Columns holds all SQL columns for session fields.
@@ -99,10 +110,31 @@ func ByUserField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newUserStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// BySpentCount orders the results by spent count.
+func BySpentCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newSpentStep(), opts...)
+	}
+}
+
+// BySpent orders the results by spent terms.
+func BySpent(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newSpentStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newUserStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(UserInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, true, UserTable, UserColumn),
+	)
+}
+func newSpentStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(SpentInverseTable, SpentTokenFieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, SpentTable, SpentColumn),
 	)
 }

@@ -239,6 +239,29 @@ func HasUserWith(preds ...predicate.User) predicate.Session {
 	})
 }
 
+// HasSpent applies the HasEdge predicate on the "spent" edge.
+func HasSpent() predicate.Session {
+	return predicate.Session(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, SpentTable, SpentColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasSpentWith applies the HasEdge predicate on the "spent" edge with a given conditions (other predicates).
+func HasSpentWith(preds ...predicate.SpentToken) predicate.Session {
+	return predicate.Session(func(s *sql.Selector) {
+		step := newSpentStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // And groups predicates with the AND operator between them.
 func And(predicates ...predicate.Session) predicate.Session {
 	return predicate.Session(sql.AndPredicates(predicates...))
