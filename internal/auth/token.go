@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -68,6 +69,7 @@ func (c *claims) Validate() error {
 type Tokens struct {
 	kid    string            // of the secret that signs
 	keys   map[string][]byte // by kid
+	chain  [][]byte          // what refresh tokens are derived with, one for each secret, in their order
 	now    func() time.Time
 	parser *jwt.Parser
 }
@@ -86,6 +88,7 @@ func NewTokens(secrets [][]byte, now func() time.Time) (*Tokens, error) {
 			return nil, fmt.Errorf("secret %d has %d bytes, it takes at least %d", i+1, len(secret), MinSecret)
 		}
 		t.keys[keyID(secret)] = secret
+		t.chain = append(t.chain, mac(secret, "tidings refresh token"))
 	}
 	t.kid = keyID(secrets[0])
 	t.parser = jwt.NewParser(
@@ -214,6 +217,24 @@ func NewRefreshToken() (token string, hash []byte) {
 	_, _ = rand.Read(b) // never fails
 	token = refreshPrefix + base64.RawURLEncoding.EncodeToString(b)
 	return token, HashRefreshToken(token)
+}
+
+// Successors returns the refresh tokens that may follow a spent one, the one to give out first: they are derived from
+// it, one by each secret. So who presents a token twice within the time allowed can be given the same successor again,
+// though only hashes are stored. Who doesn't have a secret can't derive them.
+func (t *Tokens) Successors(token string) []string {
+	next := make([]string, len(t.chain))
+	for i, key := range t.chain {
+		next[i] = refreshPrefix + base64.RawURLEncoding.EncodeToString(mac(key, token))
+	}
+	return next
+}
+
+// mac is HMAC-SHA256 (RFC 2104).
+func mac(key []byte, text string) []byte {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
 }
 
 // HashRefreshToken returns what is stored of a refresh token: its SHA-256, 32
