@@ -64,16 +64,19 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AddComment    func(childComplexity int, input model.AddCommentInput) int
-		CreatePost    func(childComplexity int, input model.CreatePostInput) int
-		CreateUser    func(childComplexity int, input model.CreateUserInput) int
-		DeleteComment func(childComplexity int, id string) int
-		DeletePost    func(childComplexity int, id string) int
-		DeleteUser    func(childComplexity int, id string) int
-		LogIn         func(childComplexity int, input model.LogInInput) int
-		UpdateComment func(childComplexity int, id string, input model.UpdateCommentInput) int
-		UpdatePost    func(childComplexity int, id string, input model.UpdatePostInput) int
-		UpdateUser    func(childComplexity int, id string, input model.UpdateUserInput) int
+		AddComment     func(childComplexity int, input model.AddCommentInput) int
+		ChangePassword func(childComplexity int, input model.ChangePasswordInput) int
+		CreatePost     func(childComplexity int, input model.CreatePostInput) int
+		CreateUser     func(childComplexity int, input model.CreateUserInput) int
+		DeleteComment  func(childComplexity int, id string) int
+		DeletePost     func(childComplexity int, id string) int
+		DeleteUser     func(childComplexity int, id string) int
+		LogIn          func(childComplexity int, input model.LogInInput) int
+		LogOut         func(childComplexity int) int
+		RefreshSession func(childComplexity int, refreshToken *string) int
+		UpdateComment  func(childComplexity int, id string, input model.UpdateCommentInput) int
+		UpdatePost     func(childComplexity int, id string, input model.UpdatePostInput) int
+		UpdateUser     func(childComplexity int, id string, input model.UpdateUserInput) int
 	}
 
 	PageInfo struct {
@@ -165,6 +168,9 @@ type MutationResolver interface {
 	UpdateUser(ctx context.Context, id string, input model.UpdateUserInput) (*ent.User, error)
 	DeleteUser(ctx context.Context, id string) (*ent.User, error)
 	LogIn(ctx context.Context, input model.LogInInput) (*model.Session, error)
+	RefreshSession(ctx context.Context, refreshToken *string) (*model.Session, error)
+	LogOut(ctx context.Context) (bool, error)
+	ChangePassword(ctx context.Context, input model.ChangePasswordInput) (*model.Session, error)
 	CreatePost(ctx context.Context, input model.CreatePostInput) (*ent.Post, error)
 	UpdatePost(ctx context.Context, id string, input model.UpdatePostInput) (*ent.Post, error)
 	DeletePost(ctx context.Context, id string) (*ent.Post, error)
@@ -292,6 +298,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AddComment(childComplexity, args["input"].(model.AddCommentInput)), true
+	case "Mutation.changePassword":
+		if e.ComplexityRoot.Mutation.ChangePassword == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changePassword_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
 	case "Mutation.createPost":
 		if e.ComplexityRoot.Mutation.CreatePost == nil {
 			break
@@ -358,6 +375,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.LogIn(childComplexity, args["input"].(model.LogInInput)), true
+	case "Mutation.logOut":
+		if e.ComplexityRoot.Mutation.LogOut == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.LogOut(childComplexity), true
+	case "Mutation.refreshSession":
+		if e.ComplexityRoot.Mutation.RefreshSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_refreshSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RefreshSession(childComplexity, args["refreshToken"].(*string)), true
 	case "Mutation.updateComment":
 		if e.ComplexityRoot.Mutation.UpdateComment == nil {
 			break
@@ -760,6 +794,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAddCommentInput,
+		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCreatePostInput,
 		ec.unmarshalInputCreateUserInput,
 		ec.unmarshalInputLogInInput,
@@ -893,7 +928,7 @@ type PageInfo {
 enum Role {
   "Writes posts and comments, and changes only their own."
   MEMBER
-  "Looks after everyone's accounts, posts and comments. Nobody is given this role yet."
+  "Looks after everyone's accounts, posts and comments, and sees all of them."
   ADMIN
 }
 
@@ -947,7 +982,7 @@ type User implements Node {
   username: String!
   "The name to show."
   fullName: String!
-  "The e-mail address. Only the user sees it; null for everyone else."
+  "The e-mail address. Only the user and admins see it; null for everyone else."
   email: String
   "What the user may do."
   role: Role!
@@ -972,7 +1007,7 @@ type User implements Node {
   ): PostConnection!
 }
 
-"Something a user wrote. A draft is seen by its author only."
+"Something a user wrote. A draft is seen by its author and by admins only."
 type Post implements Node {
   "The post's id."
   id: ID!
@@ -1107,7 +1142,7 @@ type Query {
   ): User
   "Users, newest first unless ordered otherwise."
   users(
-    "Only those whose username or full name contains this, regardless of case; up to 100 characters."
+    "Only those whose username or full name contains this, for admins also those whose e-mail address does; regardless of case; up to 100 characters."
     search: String
     "In which order."
     orderBy: UserOrder
@@ -1173,9 +1208,9 @@ input UpdateUserInput {
   email: String
   "The name to show: 1 to 100 characters."
   fullName: String
-  "Whether the user can sign in. For admins: FORBIDDEN for everyone as yet."
+  "Whether the user can sign in; taken away, all their sessions end. For admins; the last active one can't be deactivated (CONFLICT, LAST_ADMIN)."
   isActive: Boolean
-  "What the user may do. For admins: FORBIDDEN for everyone as yet."
+  "What the user may do. For admins; the last active one can't be demoted (CONFLICT, LAST_ADMIN)."
   role: Role
 }
 
@@ -1185,6 +1220,14 @@ input LogInInput {
   login: String!
   "The password."
   password: String!
+}
+
+"A new password for the viewer."
+input ChangePasswordInput {
+  "The password as it is."
+  oldPassword: String!
+  "8 to 128 characters, among them an upper-case letter, a lower-case letter and a digit."
+  newPassword: String!
 }
 
 "A new post."
@@ -1225,9 +1268,12 @@ input UpdateCommentInput {
 type Session {
   "To be sent as ` + "`" + `Authorization: Bearer …` + "`" + `, over WebSocket as ` + "`" + `authorization` + "`" + ` in connection_init."
   accessToken: String!
-  "When the access token ends."
+  "When the access token ends, 15 minutes after it was made."
   expiresAt: DateTime!
-  "The secret from which the session can be renewed once there is a mutation for it. Shown only here; the server keeps nothing but its hash."
+  """
+  For refreshSession: good once, for 7 days. Over HTTP it is also set as a cookie that no script can read, so a page
+  need not keep it. The server stores nothing but its hash.
+  """
   refreshToken: String!
   "Who is signed in."
   user: User!
@@ -1240,36 +1286,54 @@ type Mutation {
     "The account."
     input: CreateUserInput!
   ): User!
-  "Changes one's own account."
+  "Changes one's own account; admins change any."
   updateUser(
     "Whose account."
     id: ID!
     "What to change."
     input: UpdateUserInput!
   ): User!
-  "Deletes one's own account, and with it its posts, their comments, its comments and its sessions. Gives the user as it was."
+  "Deletes one's own account (admins: any), and with it its posts, their comments, its comments and its sessions. Gives the user as it was. The last active admin can't be deleted (CONFLICT, LAST_ADMIN)."
   deleteUser(
     "Whose account."
     id: ID!
   ): User!
-  "Signs in."
+  """
+  Signs in. An unknown login and a wrong password are the same UNAUTHENTICATED. Who fails too often must wait in between
+  (RATE_LIMITED, with retryAfter), and is never locked out.
+  """
   logIn(
     "Who, and the password."
     input: LogInInput!
+  ): Session!
+  """
+  Exchanges a refresh token for a new access token and a new refresh token. Presented again within 10 seconds it gives
+  the same successor, so tabs may refresh at once; presented later it ends the session, for somebody may have stolen it.
+  """
+  refreshSession(
+    "The newest refresh token of the session; if left out, that of the cookie."
+    refreshToken: String
+  ): Session!
+  "Ends the viewer's session: within a second its access tokens are good nowhere any more, within five its sockets are closed. True."
+  logOut: Boolean!
+  "Changes the viewer's password, ends all their other sessions, and renews this one."
+  changePassword(
+    "The old password and the new one."
+    input: ChangePasswordInput!
   ): Session!
   "Writes a post as the viewer."
   createPost(
     "The post."
     input: CreatePostInput!
   ): Post!
-  "Changes one of the viewer's posts, publishes it or takes it back."
+  "Changes one of the viewer's posts (admins: any), publishes it or takes it back."
   updatePost(
     "Which post."
     id: ID!
     "What to change."
     input: UpdatePostInput!
   ): Post!
-  "Deletes one of the viewer's posts with its comments. Gives the post as it was; its connections are empty."
+  "Deletes one of the viewer's posts (admins: any) with its comments. Gives the post as it was; its connections are empty."
   deletePost(
     "Which post."
     id: ID!
@@ -1279,14 +1343,14 @@ type Mutation {
     "The comment."
     input: AddCommentInput!
   ): Comment!
-  "Changes one of the viewer's comments."
+  "Changes one of the viewer's comments (admins: any)."
   updateComment(
     "Which comment."
     id: ID!
     "What to change."
     input: UpdateCommentInput!
   ): Comment!
-  "Deletes one of the viewer's comments. Gives the comment as it was."
+  "Deletes one of the viewer's comments (admins: any). Gives the comment as it was."
   deleteComment(
     "Which comment."
     id: ID!
@@ -1618,6 +1682,20 @@ func (ec *executionContext) field_Mutation_addComment_args(ctx context.Context, 
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_changePassword_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.ChangePasswordInput, error) {
+			return ec.unmarshalNChangePasswordInput2tidingsᚋgraphᚋmodelᚐChangePasswordInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_createPost_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1699,6 +1777,20 @@ func (ec *executionContext) field_Mutation_logIn_args(ctx context.Context, rawAr
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_refreshSession_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "refreshToken",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["refreshToken"] = arg0
 	return args, nil
 }
 
@@ -2680,6 +2772,117 @@ func (ec *executionContext) fieldContext_Mutation_logIn(ctx context.Context, fie
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_logIn_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_refreshSession(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_refreshSession(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RefreshSession(ctx, fc.Args["refreshToken"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Session) graphql.Marshaler {
+			return ec.marshalNSession2ᚖtidingsᚋgraphᚋmodelᚐSession(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_refreshSession(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Session(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_refreshSession_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_logOut(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_logOut(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Mutation().LogOut(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_logOut(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Mutation", field, true, true, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Mutation_changePassword(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_changePassword(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ChangePassword(ctx, fc.Args["input"].(model.ChangePasswordInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Session) graphql.Marshaler {
+			return ec.marshalNSession2ᚖtidingsᚋgraphᚋmodelᚐSession(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_changePassword(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Session(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_changePassword_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -5579,6 +5782,43 @@ func (ec *executionContext) unmarshalInputAddCommentInput(ctx context.Context, o
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputChangePasswordInput(ctx context.Context, obj any) (model.ChangePasswordInput, error) {
+	var it model.ChangePasswordInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"oldPassword", "newPassword"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "oldPassword":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("oldPassword"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OldPassword = data
+		case "newPassword":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("newPassword"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NewPassword = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputCreatePostInput(ctx context.Context, obj any) (model.CreatePostInput, error) {
 	var it model.CreatePostInput
 	if obj == nil {
@@ -6168,6 +6408,27 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "logIn":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_logIn(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refreshSession":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_refreshSession(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "logOut":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_logOut(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "changePassword":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_changePassword(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -7375,6 +7636,11 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) unmarshalNChangePasswordInput2tidingsᚋgraphᚋmodelᚐChangePasswordInput(ctx context.Context, v any) (model.ChangePasswordInput, error) {
+	res, err := ec.unmarshalInputChangePasswordInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNComment2ᚕᚖtidingsᚋentᚐCommentᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Comment) graphql.Marshaler {

@@ -95,15 +95,6 @@ func (r *Resolver) ownComment(ctx context.Context, c *ent.Client, id gid.Comment
 	return owned(ctx, "comment", found.AuthorID, nil)
 }
 
-// passwordMatches compares a password with a user's; nobody's takes as long and never matches.
-func (r *Resolver) passwordMatches(ctx context.Context, u *ent.User, password string) (bool, error) {
-	if u == nil {
-		return false, r.Passwords.VerifyNothing(ctx, password)
-	}
-	ok, _, err := r.Passwords.Verify(ctx, u.PasswordHash, password)
-	return ok, err
-}
-
 // nothing matches no row.
 func nothing(s *sql.Selector) { s.Where(sql.False()) }
 

@@ -59,13 +59,13 @@ func (r *rules) email(s string) {
 	}
 }
 
-func (r *rules) password(s string) {
+func (r *rules) password(field, s string) {
 	n := utf8.RuneCountInString(s)
 	switch {
 	case n < minPassword || n > maxPassword:
-		r.broken("password", "a password has %d to %d characters, this has %d", minPassword, maxPassword, n)
+		r.broken(field, "a password has %d to %d characters, this has %d", minPassword, maxPassword, n)
 	case !strings.ContainsFunc(s, unicode.IsUpper) || !strings.ContainsFunc(s, unicode.IsLower) || !strings.ContainsFunc(s, unicode.IsDigit):
-		r.broken("password", "a password has an upper-case letter, a lower-case letter and a digit")
+		r.broken(field, "a password has an upper-case letter, a lower-case letter and a digit")
 	}
 }
 
@@ -111,7 +111,13 @@ func checkNewUser(in model.CreateUserInput) error {
 	r.username(in.Username)
 	r.email(in.Email)
 	r.fullName(in.FullName)
-	r.password(in.Password)
+	r.password("password", in.Password)
+	return r.err()
+}
+
+func checkNewPassword(in model.ChangePasswordInput) error {
+	var r rules
+	r.password("newPassword", in.NewPassword)
 	return r.err()
 }
 

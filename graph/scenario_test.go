@@ -20,14 +20,16 @@ type scenario struct {
 	events []event.Kind
 }
 
-// stage is where a scenario begins: ada has written, bob and nobody have not.
+// stage is where a scenario begins: ada has written, the others have not. Each but nobody is signed in, ada twice. root
+// is the only admin.
 type stage struct {
-	ada, bob             gid.User
+	ada, bob, root       gid.User
 	post, draft, comment string
 }
 
 func ada(s *stage) gid.User  { return s.ada }
 func bob(s *stage) gid.User  { return s.bob }
+func root(s *stage) gid.User { return s.root }
 func nobody(*stage) gid.User { return gid.User{} }
 
 var scenarios = map[string][]scenario{
@@ -43,14 +45,42 @@ var scenarios = map[string][]scenario{
 		{name: "the part of admins", by: ada, do: `updateUser(id: "%[4]s", input: {role: ADMIN}) { id }`, errors: "FORBIDDEN"},
 		{name: "taken", by: ada, do: `updateUser(id: "%[4]s", input: {username: "BOB"}) { id }`, errors: "CONFLICT input.username USERNAME_TAKEN"},
 		{name: "null", by: ada, do: `updateUser(id: "%[4]s", input: {username: null}) { id }`, errors: "BAD_USER_INPUT input.username"},
+		{name: "another, as admin", by: root, do: `updateUser(id: "%[4]s", input: {email: "new@example.org"}) { email }`, data: "updateUser.email=new@example.org"},
+		{name: "makes an admin", by: root, do: `updateUser(id: "%[4]s", input: {role: ADMIN, fullName: "Boss"}) { role fullName }`, data: "updateUser.role=ADMIN", events: []event.Kind{event.UserChanged}},
+		{name: "makes no difference", by: root, do: `updateUser(id: "%[4]s", input: {role: MEMBER, isActive: true}) { role }`, data: "updateUser.role=MEMBER"},
+		{name: "deactivates", by: root, do: `updateUser(id: "%[4]s", input: {isActive: false}) { isActive }`, data: "updateUser.isActive=false", events: []event.Kind{event.SessionEnded, event.SessionEnded, event.UserChanged}},
+		{name: "the last admin demoted", by: root, do: `updateUser(id: "%[5]s", input: {role: MEMBER}) { id }`, errors: "CONFLICT id LAST_ADMIN"},
+		{name: "the last admin deactivated", by: root, do: `updateUser(id: "%[5]s", input: {isActive: false}) { id }`, errors: "CONFLICT id LAST_ADMIN"},
+		{name: "the last admin renamed", by: root, do: `updateUser(id: "%[5]s", input: {username: "chief"}) { username }`, data: "updateUser.username=chief"},
+		{name: "nobody there", by: root, do: `updateUser(id: "user_00000000000000000000000000", input: {username: "x2x"}) { username }`, errors: "NOT_FOUND"},
 	},
 	"deleteUser": {
-		{name: "oneself", by: ada, do: `deleteUser(id: "%[4]s") { username email posts { nodes { id } totalCount } }`, data: "deleteUser.username=ada"},
+		{name: "oneself", by: ada, do: `deleteUser(id: "%[4]s") { username email posts { nodes { id } totalCount } }`, data: "deleteUser.username=ada", events: []event.Kind{event.SessionEnded, event.SessionEnded}},
+		{name: "another, as admin", by: root, do: `deleteUser(id: "%[4]s") { email }`, data: "deleteUser.email=ada@example.org", events: []event.Kind{event.SessionEnded, event.SessionEnded}},
+		{name: "the last admin", by: root, do: `deleteUser(id: "%[5]s") { id }`, errors: "CONFLICT id LAST_ADMIN"},
 		{name: "another", by: bob, do: `deleteUser(id: "%[4]s") { id }`, errors: "FORBIDDEN"},
 		{name: "nobody", by: nobody, do: `deleteUser(id: "%[4]s") { id }`, errors: "UNAUTHENTICATED"},
 	},
 	"logIn": {
 		{name: "unknown", by: nobody, do: `logIn(input: {login: "nobody", password: "x"}) { accessToken }`, errors: "UNAUTHENTICATED"},
+		{name: "wrong", by: nobody, do: `logIn(input: {login: "ada", password: "x"}) { accessToken }`, errors: "UNAUTHENTICATED"},
+		{name: "by username", by: nobody, do: `logIn(input: {login: "ADA", password: "password"}) { user { email } }`, data: "logIn.user.email=ada@example.org"},
+		{name: "by e-mail address", by: nobody, do: `logIn(input: {login: "Ada@example.org", password: "password"}) { user { username } }`, data: "logIn.user.username=ada"},
+	},
+	"refreshSession": {
+		{name: "no token", by: nobody, do: `refreshSession { accessToken }`, errors: "UNAUTHENTICATED"},
+		{name: "no such token", by: ada, do: `refreshSession(refreshToken: "x") { accessToken }`, errors: "UNAUTHENTICATED"},
+		{name: "no such field", by: ada, do: `refreshSession(refreshToken: "x") { user { node { id } } }`, errors: "GRAPHQL_VALIDATION_FAILED"},
+	},
+	"logOut": {
+		{name: "once", by: ada, do: `logOut`, data: "logOut=true", events: []event.Kind{event.SessionEnded}},
+		{name: "nobody", by: nobody, do: `logOut`, errors: "UNAUTHENTICATED"},
+	},
+	"changePassword": {
+		{name: "ends the other session", by: ada, do: `changePassword(input: {oldPassword: "password", newPassword: "Sesame-456"}) { user { username } }`, data: "changePassword.user.username=ada", events: []event.Kind{event.SessionEnded}},
+		{name: "wrong", by: ada, do: `changePassword(input: {oldPassword: "Password", newPassword: "Sesame-456"}) { user { username } }`, errors: "BAD_USER_INPUT input.oldPassword"},
+		{name: "too simple", by: ada, do: `changePassword(input: {oldPassword: "password", newPassword: "password"}) { user { username } }`, errors: "BAD_USER_INPUT input.newPassword"},
+		{name: "nobody", by: nobody, do: `changePassword(input: {oldPassword: "password", newPassword: "Sesame-456"}) { user { username } }`, errors: "UNAUTHENTICATED"},
 	},
 	"createPost": {
 		{name: "published", by: bob, do: `createPost(input: {title: "News", content: "x", published: true}) { title published author { username } comments { totalCount nodes { id } } }`, data: "createPost.author.username=bob", events: []event.Kind{event.PostCreated}},
@@ -59,6 +89,7 @@ var scenarios = map[string][]scenario{
 		{name: "two rules broken", by: bob, do: `createPost(input: {title: "N", content: ""}) { id }`, errors: "BAD_USER_INPUT input.title, BAD_USER_INPUT input.content"},
 	},
 	"updatePost": {
+		{name: "as admin", by: root, do: `updatePost(id: "%[2]s", input: {title: "Mended"}) { title }`, data: "updatePost.title=Mended"},
 		{name: "text", by: ada, do: `updatePost(id: "%[1]s", input: {title: "New title"}) { title content }`, data: "updatePost.title=New title"},
 		{name: "first publication", by: ada, do: `updatePost(id: "%[2]s", input: {published: true}) { published }`, data: "updatePost.published=true", events: []event.Kind{event.PostCreated}},
 		{name: "publication of what is public", by: ada, do: `updatePost(id: "%[1]s", input: {published: true}) { published }`, data: "updatePost.published=true"},
@@ -70,6 +101,7 @@ var scenarios = map[string][]scenario{
 		{name: "a comment's id", by: ada, do: `updatePost(id: "%[3]s", input: {title: "Mine"}) { id }`, errors: "BAD_USER_INPUT id"},
 	},
 	"deletePost": {
+		{name: "as admin", by: root, do: `deletePost(id: "%[2]s") { title }`, data: "deletePost.title=Draft of ada"},
 		{name: "one's own", by: ada, do: `deletePost(id: "%[1]s") { title author { username } comments { nodes { id } totalCount } }`, data: "deletePost.comments.totalCount=0"},
 		{name: "another's", by: bob, do: `deletePost(id: "%[1]s") { id }`, errors: "FORBIDDEN"},
 		{name: "another's draft", by: bob, do: `deletePost(id: "%[2]s") { id }`, errors: "NOT_FOUND"},
@@ -84,11 +116,13 @@ var scenarios = map[string][]scenario{
 		{name: "on a user", by: bob, do: `addComment(input: {postId: "%[4]s", content: "x"}) { id }`, errors: "BAD_USER_INPUT input.postId"},
 	},
 	"updateComment": {
+		{name: "as admin", by: root, do: `updateComment(id: "%[3]s", input: {content: "mended"}) { content }`, data: "updateComment.content=mended"},
 		{name: "one's own", by: ada, do: `updateComment(id: "%[3]s", input: {content: "better"}) { content }`, data: "updateComment.content=better"},
 		{name: "another's", by: bob, do: `updateComment(id: "%[3]s", input: {content: "worse"}) { id }`, errors: "FORBIDDEN"},
 		{name: "nobody", by: nobody, do: `updateComment(id: "%[3]s", input: {content: "worse"}) { id }`, errors: "UNAUTHENTICATED"},
 	},
 	"deleteComment": {
+		{name: "as admin", by: root, do: `deleteComment(id: "%[3]s") { content }`, data: "deleteComment.content=comment of ada"},
 		{name: "one's own", by: ada, do: `deleteComment(id: "%[3]s") { content post { title comments { totalCount } } }`, data: "deleteComment.post.comments.totalCount=0"},
 		{name: "another's", by: bob, do: `deleteComment(id: "%[3]s") { id }`, errors: "FORBIDDEN"},
 		{name: "nobody", by: nobody, do: `deleteComment(id: "%[3]s") { id }`, errors: "UNAUTHENTICATED"},
@@ -102,12 +136,15 @@ func TestScenarios(t *testing.T) {
 			for _, sc := range list {
 				n++
 				// Every scenario has people of its own, renamed afterwards so that the next can have the names.
-				s := &stage{ada: w.user("ada"), bob: w.user("bob")}
+				s := &stage{ada: w.user("ada"), bob: w.user("bob"), root: w.admin("root")}
+				for _, u := range []gid.User{s.ada, s.bob, s.root, s.ada} {
+					w.signIn(u)
+				}
 				s.post = w.post(s.ada, "Post of ada", true)
 				s.draft = w.post(s.ada, "Draft of ada", false)
 				s.comment = w.comment(s.ada, s.post, "comment of ada")
 				w.log.taken()
-				a := w.as(sc.by(s), "mutation { "+fmt.Sprintf(sc.do+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s", s.post, s.draft, s.comment, s.ada)+" }")
+				a := w.as(sc.by(s), "mutation { "+fmt.Sprintf(sc.do+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]s", s.post, s.draft, s.comment, s.ada, s.root)+" }")
 				label := mutation + ", " + sc.name
 				if got := a.codes(); got != sc.errors {
 					w.t.Errorf("%s: errors %q, want %q: %v %s", label, got, sc.errors, a.Errors, w.logged())

@@ -14,6 +14,7 @@ import (
 	"tidings/ent/schema"
 	"tidings/ent/user"
 	"tidings/graph/model"
+	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/event"
 	"tidings/internal/fault"
@@ -21,6 +22,7 @@ import (
 	"tidings/internal/live"
 	"tidings/internal/relay"
 	"tidings/internal/search"
+	"tidings/internal/session"
 
 	"entgo.io/ent/dialect/sql"
 )
@@ -43,13 +45,15 @@ func (r *mutationResolver) CreateUser(ctx context.Context, input model.CreateUse
 		return nil, taken(err)
 	}
 	// Whoever made the account is shown it as its owner.
+	r.Audit.Write(ctx, audit.UserCreated, "", id)
 	created, err := relay.Node(auth.WithViewer(ctx, auth.Viewer{User: id}), r.Ent.User.Query().Where(user.ID(id)))
 	return there("user", created, err)
 }
 
 // UpdateUser is the resolver for the updateUser field.
 func (r *mutationResolver) UpdateUser(ctx context.Context, id string, input model.UpdateUserInput) (*ent.User, error) {
-	if _, err := signedIn(ctx); err != nil {
+	viewer, err := signedIn(ctx)
+	if err != nil {
 		return nil, err
 	}
 	uid, err := userID("id", id)
@@ -60,23 +64,35 @@ func (r *mutationResolver) UpdateUser(ctx context.Context, id string, input mode
 	username := given(&check, "username", input.Username, check.username)
 	email := given(&check, "email", input.Email, check.email)
 	fullName := given(&check, "fullName", input.FullName, check.fullName)
+	wanted := rights{given(&check, "role", input.Role, nil), given(&check, "isActive", input.IsActive, nil)}
 	if err := check.err(); err != nil {
 		return nil, err
 	}
-	err = r.write(ctx, ent.UserType, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-		_, err := tx.User.Query().Where(user.ID(uid)).Only(ctx)
+	var old *ent.User
+	var events []event.Event
+	err = r.write(ctx, ent.UserType, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
+		var admins []*ent.User
+		if viewer.Admin && !wanted.none() {
+			if admins, err = lockAdmins(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
+		// Locked as it is read: the search text is made of both names, of which another may change one.
+		q := tx.User.Query().Where(user.ID(uid))
+		q.Modify(ent.LockForUpdate)
+		old, err = q.Only(ctx)
 		if err := owned(ctx, "user", uid, err); err != nil {
 			return nil, err
 		}
-		if input.IsActive.IsSet() || input.Role.IsSet() {
+		if !wanted.none() && !viewer.Admin {
 			return nil, fault.Forbidden("only admins change isActive and role")
 		}
-		// The row is locked before it is read: the search text is made of both names, of which another may change one.
-		if err := tx.User.UpdateOneID(uid).SetUpdatedAt(schema.Now()).Exec(ctx); err != nil {
-			return nil, err
+		if wanted.demotes() {
+			if err := notLast(admins, uid); err != nil {
+				return nil, err
+			}
 		}
-		old, err := tx.User.Query().Where(user.ID(uid)).Only(ctx)
-		if err != nil {
+		if events, err = r.changeRights(ctx, tx, old, wanted); err != nil {
 			return nil, err
 		}
 		update := tx.User.UpdateOneID(uid).SetUsername(old.Username).SetFullName(old.FullName)
@@ -89,18 +105,20 @@ func (r *mutationResolver) UpdateUser(ctx context.Context, id string, input mode
 		if email != nil {
 			update.SetEmail(*email)
 		}
-		return nil, update.Exec(ctx)
+		return events, update.Exec(ctx)
 	})
 	if err != nil {
 		return nil, taken(err)
 	}
+	r.rightsChanged(ctx, old, wanted, events)
 	updated, err := relay.Node(ctx, r.Ent.User.Query().Where(user.ID(uid)))
 	return there("user", updated, err)
 }
 
 // DeleteUser is the resolver for the deleteUser field.
 func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User, error) {
-	if _, err := signedIn(ctx); err != nil {
+	viewer, err := signedIn(ctx)
+	if err != nil {
 		return nil, err
 	}
 	uid, err := userID("id", id)
@@ -108,9 +126,29 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User
 		return nil, err
 	}
 	var deleted *ent.User
+	var events []event.Event
 	err = r.write(ctx, ent.UserType, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
-		_, err = tx.User.Query().Where(user.ID(uid)).Only(ctx)
+		var admins []*ent.User
+		if viewer.Admin {
+			if admins, err = lockAdmins(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
+		q := tx.User.Query().Where(user.ID(uid))
+		q.Modify(ent.LockForUpdate)
+		old, err := q.Only(ctx)
 		if err := owned(ctx, "user", uid, err); err != nil {
+			return nil, err
+		}
+		if admins == nil && old.Role == user.RoleADMIN { // the viewer, made one just now
+			if admins, err = lockAdmins(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
+		if err := notLast(admins, uid); err != nil {
+			return nil, err
+		}
+		if events, err = r.Sessions.EndAll(ctx, tx, uid, gid.Session{}); err != nil {
 			return nil, err
 		}
 		gone, err := relay.Keep(ctx, tx.User.Query().Where(user.ID(uid)))
@@ -120,10 +158,18 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User
 		if err := tx.User.DeleteOneID(uid).Exec(ctx); err != nil {
 			return nil, err
 		}
+		if old.Role == user.RoleADMIN {
+			events = append(events, event.NewUserChanged(uid))
+		}
 		deleted, err = gone.Node(ctx, tx.User.Query())
-		return nil, err
+		return events, err
 	})
-	return deleted, err
+	if err != nil {
+		return nil, err
+	}
+	r.Audit.Write(ctx, audit.UserDeleted, "", uid)
+	r.Sessions.Committed(ctx, session.Deleted, events)
+	return deleted, nil
 }
 
 // LogIn is the resolver for the logIn field.
@@ -131,34 +177,69 @@ func (r *mutationResolver) LogIn(ctx context.Context, input model.LogInInput) (*
 	if err := relay.Check(ctx, ent.UserType, "user"); err != nil {
 		return nil, err
 	}
-	system, login := auth.AsSystem(ctx), strings.ToLower(input.Login)
-	u, err := r.Ent.User.Query().Where(user.Or(user.UsernameKey(login), user.EmailKey(login)), user.IsActive(true)).Only(system)
-	if err != nil && !ent.IsNotFound(err) {
-		return nil, err
-	}
-	if ok, err := r.passwordMatches(ctx, u, input.Password); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, fault.Unauthenticated("the login or the password is wrong")
-	}
-	session := gid.NewSession()
-	refresh, refreshHash := auth.NewRefreshToken()
-	access, expires, err := r.Tokens.Issue(u.ID, session)
+	u, err := r.authenticate(ctx, input.Login, input.Password)
 	if err != nil {
 		return nil, err
 	}
-	err = r.Log.Write(system, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-		return nil, tx.Session.Create().SetID(session).SetUserID(u.ID).SetRefreshHash(refreshHash).
-			SetExpiresAt(schema.Now().Add(refreshTokenLife)).Exec(ctx)
-	})
+	granted, err := r.Sessions.Start(ctx, u)
 	if err != nil {
 		return nil, err
 	}
-	shown, err := relay.Node(auth.WithViewer(ctx, auth.Viewer{User: u.ID}), r.Ent.User.Query().Where(user.ID(u.ID)), "user")
+	r.Audit.Write(ctx, audit.LoggedIn, "", u.ID)
+	return r.signedInAs(ctx, granted)
+}
+
+// RefreshSession is the resolver for the refreshSession field.
+func (r *mutationResolver) RefreshSession(ctx context.Context, refreshToken *string) (*model.Session, error) {
+	if err := relay.Check(ctx, ent.UserType, "user"); err != nil {
+		return nil, err
+	}
+	token := ""
+	if cookie := auth.ClientFrom(ctx).Cookie; refreshToken != nil {
+		token = *refreshToken
+	} else if cookie != nil {
+		token = cookie.Presented
+	}
+	if token == "" {
+		return nil, fault.Unauthenticated("there is no refresh token: neither in refreshToken nor in a cookie")
+	}
+	granted, err := r.Sessions.Refresh(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	return &model.Session{AccessToken: access, ExpiresAt: expires, RefreshToken: refresh, User: shown}, nil
+	return r.signedInAs(ctx, granted)
+}
+
+// LogOut is the resolver for the logOut field.
+func (r *mutationResolver) LogOut(ctx context.Context) (bool, error) {
+	viewer, err := signedIn(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := r.Sessions.End(ctx, viewer); err != nil {
+		return false, err
+	}
+	forgetCookie(ctx)
+	return true, nil
+}
+
+// ChangePassword is the resolver for the changePassword field.
+func (r *mutationResolver) ChangePassword(ctx context.Context, input model.ChangePasswordInput) (*model.Session, error) {
+	viewer, err := signedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNewPassword(input); err != nil {
+		return nil, err
+	}
+	if err := relay.Check(ctx, ent.UserType, "user"); err != nil {
+		return nil, err
+	}
+	granted, err := r.changePassword(ctx, viewer, input)
+	if err != nil {
+		return nil, err
+	}
+	return r.signedInAs(ctx, granted)
 }
 
 // CreatePost is the resolver for the createPost field.
@@ -388,7 +469,11 @@ func (r *queryResolver) Users(ctx context.Context, search *string, orderBy *mode
 		if err != nil {
 			return nil, err
 		}
-		q.Where(user.SearchTextContains(text))
+		if auth.ViewerFrom(ctx).Admin {
+			q.Where(user.Or(user.SearchTextContains(text), user.EmailKeyContains(text)))
+		} else {
+			q.Where(user.SearchTextContains(text))
+		}
 	}
 	return relay.Page(ctx, q, relay.Args{First: first, After: after, Last: last, Before: before, Order: userOrder(orderBy)})
 }

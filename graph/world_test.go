@@ -16,21 +16,28 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"tidings/ent"
+	"tidings/ent/user"
 	"tidings/graph"
+	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/event"
 	"tidings/internal/gid"
+	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/testkit"
 )
 
 // world is the resolvers on a database of their own, with an executor and no transport.
 type world struct {
-	t       testing.TB
-	store   *store.Store
-	log     *recordingLog
-	exec    *executor.Executor
-	written *bytes.Buffer // what the presenter logs
+	t        testing.TB
+	store    *store.Store
+	log      *recordingLog
+	guard    *session.Guard
+	resolver *graph.Resolver
+	exec     *executor.Executor
+	written  *bytes.Buffer // what is logged
+
+	sessions map[gid.User]gid.Session // of those who have signed in, the newest
 
 	mu *sync.Mutex
 }
@@ -42,13 +49,19 @@ func everywhere(t *testing.T, test func(w *world)) {
 
 func newWorld(t testing.TB, s *store.Store) *world {
 	t.Helper()
-	w := &world{t: t, store: s, mu: new(sync.Mutex), written: new(bytes.Buffer)}
+	w := &world{t: t, store: s, mu: new(sync.Mutex), sessions: map[gid.User]gid.Session{}, written: new(bytes.Buffer)}
 	tokens, err := auth.NewTokens([][]byte{[]byte(strings.Repeat("s", 32))}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.log = &recordingLog{client: s.Client()}
-	w.exec = newExecutor(&graph.Resolver{Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Tokens: tokens}, w)
+	w.guard = session.NewGuard(s.Client(), w.log, nil, tokens, slog.New(slog.DiscardHandler), time.Now)
+	security := audit.New(slog.New(slog.NewTextHandler(w, nil)))
+	w.resolver = &graph.Resolver{
+		Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Audit: security,
+		Sessions: session.New(s.Client(), w.log, tokens, w.guard, security, time.Now),
+	}
+	w.exec = newExecutor(w.resolver, w)
 	return w
 }
 
@@ -96,9 +109,9 @@ func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.
 	if err != nil {
 		return err
 	}
+	defer tx.Rollback() // nothing to do after Commit
 	events, err := fn(ctx, tx.Client())
 	if err != nil {
-		_ = tx.Rollback()
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -108,6 +121,10 @@ func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.
 	defer l.mu.Unlock()
 	l.events = append(l.events, events...)
 	return nil
+}
+
+func (l *recordingLog) Since(context.Context, event.Kind, time.Time) ([]event.Event, error) {
+	return nil, nil
 }
 
 func (l *recordingLog) Head(context.Context) (event.Cursor, error) {
@@ -147,7 +164,11 @@ func (w *world) as(viewer gid.User, query string, variables ...map[string]any) a
 	w.t.Helper()
 	ctx := graphql.StartOperationTrace(w.t.Context())
 	if !viewer.IsZero() {
-		ctx = auth.WithViewer(ctx, auth.Viewer{User: viewer})
+		v, err := w.guard.Current(auth.Viewer{User: viewer, Session: w.sessions[viewer]})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		ctx = auth.WithViewer(ctx, v)
 	}
 	params := &graphql.RawParams{Query: query}
 	if len(variables) > 0 {
@@ -254,13 +275,46 @@ func (a answer) fails(want string) {
 	}
 }
 
-// user signs somebody up.
+// passwordHash is the reference implementation's of "password" (P-H-C/phc-winner-argon2, test.c), cheap to verify.
+const passwordHash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+
+// signIn starts a session, in which the user does what follows.
+func (w *world) signIn(id gid.User) {
+	w.t.Helper()
+	u, err := w.store.Client().User.Get(auth.AsSystem(w.t.Context()), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g, err := w.resolver.Sessions.Start(w.t.Context(), u)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.sessions[id] = g.Viewer.Session
+}
+
+// admin makes an admin.
+func (w *world) admin(name string) gid.User {
+	w.t.Helper()
+	id := w.user(name)
+	err := w.log.Write(auth.AsSystem(w.t.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		return nil, tx.User.UpdateOneID(id).SetRole(user.RoleADMIN).Exec(ctx)
+	})
+	if err == nil {
+		err = w.guard.Load(w.t.Context())
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+// user signs somebody up, whose password is "password".
 func (w *world) user(name string) gid.User {
 	w.t.Helper()
 	id := gid.NewUser()
 	ctx := auth.AsSystem(w.t.Context())
 	err := w.log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-		return nil, tx.User.Create().SetID(id).SetUsername(name).SetFullName("Name of " + name).SetEmail(name + "@example.org").SetPasswordHash("-").Exec(ctx)
+		return nil, tx.User.Create().SetID(id).SetUsername(name).SetFullName("Name of " + name).SetEmail(name + "@example.org").SetPasswordHash(passwordHash).Exec(ctx)
 	})
 	if err != nil {
 		w.t.Fatal(err)

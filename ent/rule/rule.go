@@ -102,18 +102,13 @@ func DenyQuery() privacy.QueryRule {
 func OnlyVisible(p Predicate) privacy.QueryRule {
 	return queryRule(func(ctx context.Context, q query) error {
 		v := auth.ViewerFrom(ctx)
-		q.WhereP(where(p, v))
+		q.WhereP(func(s *sql.Selector) {
+			if rows := p(v, s); rows != nil {
+				s.Where(rows)
+			}
+		})
 		return privacy.Skip
 	})
-}
-
-// where applies p for v, to a query or a mutation.
-func where(p Predicate, v auth.Viewer) func(*sql.Selector) {
-	return func(s *sql.Selector) {
-		if rows := p(v, s); rows != nil {
-			s.Where(rows)
-		}
-	}
 }
 
 // Mask makes column NULL in the rows that p does not give the viewer.
@@ -211,7 +206,13 @@ func OnlyWhere(p Predicate) privacy.MutationRule {
 		if !v.SignedIn() {
 			return privacy.Denyf("%s of a %s needs a viewer", m.Op(), m.Type())
 		}
-		narrow.WhereP(where(p, v))
+		narrow.WhereP(func(s *sql.Selector) {
+			rows := p(v, s)
+			if rows == nil {
+				rows = sql.Not(sql.False()) // ent takes no update whose predicates add nothing
+			}
+			s.Where(rows)
+		})
 		return privacy.Allow
 	})
 }

@@ -20,6 +20,14 @@ type AddCommentInput struct {
 	Content string `json:"content"`
 }
 
+// A new password for the viewer.
+type ChangePasswordInput struct {
+	// The password as it is.
+	OldPassword string `json:"oldPassword"`
+	// 8 to 128 characters, among them an upper-case letter, a lower-case letter and a digit.
+	NewPassword string `json:"newPassword"`
+}
+
 // A new post.
 type CreatePostInput struct {
 	// The title: 3 to 200 characters.
@@ -88,9 +96,9 @@ type UpdateUserInput struct {
 	Email graphql.Omittable[*string] `json:"email,omitempty"`
 	// The name to show: 1 to 100 characters.
 	FullName graphql.Omittable[*string] `json:"fullName,omitempty"`
-	// Whether the user can sign in. For admins: FORBIDDEN for everyone as yet.
+	// Whether the user can sign in; taken away, all their sessions end. For admins; the last active one can't be deactivated (CONFLICT, LAST_ADMIN).
 	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
-	// What the user may do. For admins: FORBIDDEN for everyone as yet.
+	// What the user may do. For admins; the last active one can't be demoted (CONFLICT, LAST_ADMIN).
 	Role graphql.Omittable[*user.Role] `json:"role,omitempty"`
 }
 

@@ -21,11 +21,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tidings/graph"
+	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/config"
 	"tidings/internal/demo"
 	"tidings/internal/eventlog"
 	"tidings/internal/live"
+	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/wake"
 	"tidings/internal/web"
@@ -49,6 +51,8 @@ type App struct {
 	moved    *wake.Signal   // the event log, on this node
 	others   *wake.Postgres // nil on SQLite
 	hub      *live.Hub
+	guard    *session.Guard
+	sessions *session.Sessions
 	web      *web.Server
 	server   *http.Server
 	demo     *demo.Demo // nil without -demo
@@ -94,6 +98,12 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err := a.openLog(ctx); err != nil {
 		return err
 	}
+	a.guard = session.NewGuard(a.store.Client(), a.events, a.hub, tokens, a.log, time.Now)
+	if err := a.guard.Load(ctx); err != nil {
+		return err
+	}
+	security := audit.New(a.log)
+	a.sessions = session.New(a.store.Client(), a.events, tokens, a.guard, security, time.Now)
 	passwords := auth.NewPasswords()
 	if a.cfg.Demo {
 		if err := a.seed(ctx, passwords); err != nil {
@@ -101,14 +111,14 @@ func (a *App) open(ctx context.Context) (err error) {
 		}
 	}
 	schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
-		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Tokens: tokens,
+		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Sessions: a.sessions, Audit: security,
 	}})
 	a.web, err = web.New(web.Options{
 		Schema:     schema,
 		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}},
 		Presenter:  graph.Presenter(a.log),
 		Hub:        a.hub,
-		Tokens:     tokens,
+		Guard:      a.guard,
 		Log:        a.log,
 		Origins:    a.cfg.Origins,
 		MaxBody:    a.cfg.MaxBody,
@@ -197,6 +207,8 @@ func (a *App) Run(ctx context.Context) error {
 	parts, background := errgroup.WithContext(background)
 	parts.Go(func() error { return a.events.Run(background) })
 	parts.Go(func() error { return a.hub.Run(background) })
+	parts.Go(func() error { return a.guard.Run(background) })
+	parts.Go(func() error { return a.sessions.Clean(background) })
 	if a.others != nil {
 		parts.Go(func() error { return a.others.Run(background, a.moved.Wake) })
 	}

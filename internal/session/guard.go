@@ -39,6 +39,7 @@ type Guard struct {
 
 	from event.Cursor // what was read by Load is at least this new
 
+	reading sync.Mutex // held from when it is read who is an admin until that is noted, so that what is newer stays
 	mu      sync.RWMutex
 	ended   [2]map[gid.Session]struct{} // those of now, and those that ended before the last turn
 	turned  time.Time
@@ -144,6 +145,8 @@ func (g *Guard) end(s gid.Session) {
 
 // Load reads which sessions have ended lately and who is an admin. Nothing may be verified before it has succeeded.
 func (g *Guard) Load(ctx context.Context) error {
+	g.reading.Lock()
+	defer g.reading.Unlock()
 	from, err := g.log.Head(ctx)
 	if err != nil {
 		return err
@@ -152,13 +155,13 @@ func (g *Guard) Load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading which sessions have ended: %w", err)
 	}
-	ids, err := g.client.User.Query().Where(user.RoleEQ(user.RoleADMIN), user.IsActive(true)).IDs(auth.AsSystem(ctx))
+	users, err := g.client.User.Query().Where(user.RoleEQ(user.RoleADMIN), user.IsActive(true)).All(auth.AsSystem(ctx))
 	if err != nil {
 		return fmt.Errorf("reading who is an admin: %w", err)
 	}
-	admins := make(map[gid.User]struct{}, len(ids))
-	for _, id := range ids {
-		admins[id] = struct{}{}
+	admins := make(map[gid.User]struct{}, len(users))
+	for _, u := range users {
+		admins[u.ID] = struct{}{}
 	}
 	for _, e := range ended {
 		g.end(gid.SessionOf(e.Subject))
@@ -223,14 +226,16 @@ func (g *Guard) follow(ctx context.Context) error {
 }
 
 func (g *Guard) userChanged(ctx context.Context, e event.Event) error {
+	g.reading.Lock()
+	defer g.reading.Unlock()
 	id := gid.UserOf(e.Subject)
-	is, err := g.client.User.Query().Where(user.ID(id), user.RoleEQ(user.RoleADMIN), user.IsActive(true)).Exist(auth.AsSystem(ctx))
+	n, err := g.client.User.Query().Where(user.ID(id), user.RoleEQ(user.RoleADMIN), user.IsActive(true)).Count(auth.AsSystem(ctx))
 	if err != nil {
 		return fmt.Errorf("reading whether a user is an admin: %w", err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if is {
+	if n > 0 {
 		g.admins[id] = struct{}{}
 	} else {
 		delete(g.admins, id)

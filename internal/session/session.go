@@ -63,9 +63,8 @@ type Log interface {
 
 // Grant is what a user who is signed in gets.
 type Grant struct {
-	User         gid.User
+	Viewer       auth.Viewer // who the user is from now on; Expires is that of Access
 	Access       string
-	Expires      time.Time // of Access
 	Refresh      string
 	RefreshUntil time.Time
 }
@@ -97,16 +96,16 @@ func (s *Sessions) Start(ctx context.Context, u *ent.User) (Grant, error) {
 		// either this sees the change, or they see the session.
 		q := tx.User.Query().Where(user.ID(u.ID), user.PasswordHash(u.PasswordHash), user.IsActive(true))
 		q.Modify(ent.LockShared)
-		if ids, err := q.IDs(ctx); err != nil {
-			return nil, err
-		} else if len(ids) == 0 {
+		if _, err := q.Only(ctx); ent.IsNotFound(err) {
 			return nil, errChanged
+		} else if err != nil {
+			return nil, err
 		}
-		all, err := tx.Session.Query().Where(session.UserID(u.ID)).Order(session.ByID()).IDs(ctx)
+		all, err := tx.Session.Query().Where(session.UserID(u.ID)).Order(session.ByID()).All(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if ended, err = end(ctx, tx, u.ID, all[:max(0, len(all)-Most+1)]); err != nil {
+		if ended, err = end(ctx, tx, all[:max(0, len(all)-Most+1)]); err != nil {
 			return nil, err
 		}
 		return ended, tx.Session.Create().SetID(id).SetUserID(u.ID).SetRefreshHash(hash).SetExpiresAt(until).Exec(ctx)
@@ -114,7 +113,7 @@ func (s *Sessions) Start(ctx context.Context, u *ent.User) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	s.Ended(ctx, tooMany, ended)
+	s.Committed(ctx, tooMany, ended)
 	return s.grant(u.ID, id, refresh, until)
 }
 
@@ -137,7 +136,7 @@ func (s *Sessions) Refresh(ctx context.Context, token string) (Grant, error) {
 	}
 	if r.ended != nil {
 		s.audit.Write(ctx, audit.TokenReused, "", r.user)
-		s.Ended(ctx, reused, r.ended)
+		s.Committed(ctx, reused, r.ended)
 	}
 	if r.refresh == "" {
 		s.audit.Write(ctx, audit.TokenRefused, "refresh", r.user)
@@ -200,7 +199,7 @@ func (s *Sessions) again(ctx context.Context, tx *ent.Client, hash []byte, succe
 		r.refresh, err = s.successor(ctx, tx, of, successors)
 		return r, err
 	}
-	r.ended, err = end(ctx, tx, of.UserID, []gid.Session{of.ID})
+	r.ended, err = end(ctx, tx, []*ent.Session{of})
 	return r, err
 }
 
@@ -220,76 +219,81 @@ func (s *Sessions) successor(ctx context.Context, tx *ent.Client, of *ent.Sessio
 	return "", nil
 }
 
-// Renew gives a session of the user a refresh token that has nothing to do with the one it had, in a transaction that
-// changes the password. ok is false if the session has ended.
-func (s *Sessions) Renew(ctx context.Context, tx *ent.Client, v auth.Viewer) (g Grant, ok bool, err error) {
+// Renew gives the viewer's session a refresh token that has nothing to do with the one it had, in a transaction that
+// changes the password. It is UNAUTHENTICATED if the session has ended.
+func (s *Sessions) Renew(ctx context.Context, tx *ent.Client, v auth.Viewer) (Grant, error) {
 	ctx = auth.AsSystem(ctx)
 	q := tx.Session.Query().Where(session.ID(v.Session), session.UserID(v.User))
 	q.Modify(ent.LockForUpdate)
 	old, err := q.Only(ctx)
 	if ent.IsNotFound(err) {
-		return Grant{}, false, nil
+		return Grant{}, fault.Unauthenticated("this session has ended").Because(err)
 	}
 	if err != nil {
-		return Grant{}, false, err
+		return Grant{}, err
 	}
 	refresh, hash := auth.NewRefreshToken()
 	until := s.until()
 	if err := old.Update().SetRefreshHash(hash).SetExpiresAt(until).Exec(ctx); err != nil {
-		return Grant{}, false, err
+		return Grant{}, err
 	}
 	if err := spend(ctx, tx, old.ID, old.RefreshHash, s.now().UTC()); err != nil {
-		return Grant{}, false, err
+		return Grant{}, err
 	}
-	g, err = s.grant(v.User, v.Session, refresh, until)
-	return g, err == nil, err
+	return s.grant(v.User, v.Session, refresh, until)
 }
 
 // End ends the viewer's session. It is no error if that has ended already.
 func (s *Sessions) End(ctx context.Context, v auth.Viewer) error {
 	var ended []event.Event
 	err := s.log.Write(auth.AsSystem(ctx), func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
-		ended, err = end(ctx, tx, v.User, []gid.Session{v.Session})
+		ended, err = end(ctx, tx, []*ent.Session{{ID: v.Session, UserID: v.User}})
 		return ended, err
 	})
 	if err == nil {
-		s.Ended(ctx, LoggedOut, ended)
+		s.Committed(ctx, LoggedOut, ended)
 	}
 	return err
 }
 
 // EndAll ends all sessions of a user but one, in a transaction that has changed the user's row; the zero Session spares
-// none. It returns the events to write, and to hand to Ended after the commit.
+// none. It returns the events to write, and to hand to Committed then.
 func (s *Sessions) EndAll(ctx context.Context, tx *ent.Client, of gid.User, but gid.Session) ([]event.Event, error) {
 	ctx = auth.AsSystem(ctx)
-	ids, err := tx.Session.Query().Where(session.UserID(of), session.IDNEQ(but)).IDs(ctx)
+	all, err := tx.Session.Query().Where(session.UserID(of), session.IDNEQ(but)).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return end(ctx, tx, of, ids)
+	return end(ctx, tx, all)
 }
 
-// end deletes sessions of a user, and returns the events of those that were there.
-func end(ctx context.Context, tx *ent.Client, of gid.User, ids []gid.Session) ([]event.Event, error) {
+// end deletes sessions, and returns the events of those that were there.
+func end(ctx context.Context, tx *ent.Client, all []*ent.Session) ([]event.Event, error) {
 	var events []event.Event
-	for _, id := range ids {
-		n, err := tx.Session.Delete().Where(session.ID(id), session.UserID(of)).Exec(ctx)
+	for _, s := range all {
+		n, err := tx.Session.Delete().Where(session.ID(s.ID), session.UserID(s.UserID)).Exec(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("ending a session: %w", err)
 		}
 		if n > 0 {
-			events = append(events, event.NewSessionEnded(id, of))
+			events = append(events, event.NewSessionEnded(s.ID, s.UserID))
 		}
 	}
 	return events, nil
 }
 
-// Ended is called with the events that EndAll returned when they are committed: what this node has done itself it
-// need not wait to read in the log.
-func (s *Sessions) Ended(ctx context.Context, reason string, events []event.Event) {
+// Committed is to be called with events of this package once they are in the log: what this node has done itself it
+// does not wait to read there. reason is why sessions ended, in a word.
+func (s *Sessions) Committed(ctx context.Context, reason string, events []event.Event) {
 	for _, e := range events {
-		s.audit.Write(ctx, audit.SessionEnded, reason, gid.UserOf(e.Scope))
-		s.guard.end(gid.SessionOf(e.Subject))
+		switch e.Kind {
+		case event.SessionEnded:
+			s.audit.Write(ctx, audit.SessionEnded, reason, gid.UserOf(e.Scope))
+			s.guard.end(gid.SessionOf(e.Subject))
+		case event.UserChanged:
+			// Where this fails, the log tells it once more.
+			_ = s.guard.userChanged(context.WithoutCancel(ctx), e)
+		}
 	}
 }
 
@@ -300,10 +304,14 @@ func (s *Sessions) grant(u gid.User, id gid.Session, refresh string, until time.
 	if err != nil {
 		return Grant{}, err
 	}
-	return Grant{User: u, Access: access, Expires: expires, Refresh: refresh, RefreshUntil: until}, nil
+	v, err := s.guard.Current(auth.Viewer{User: u, Session: id, Expires: expires})
+	if err != nil { // it ended while it was granted
+		return Grant{}, errRefused.Because(err)
+	}
+	return Grant{Viewer: v, Access: access, Refresh: refresh, RefreshUntil: until}, nil
 }
 
-// How often Run looks for what has expired, and how much it deletes at a time.
+// How often Clean looks for what has expired, and how much it deletes at a time.
 const (
 	cleanEvery = 10 * time.Minute
 	cleanBatch = 500
@@ -327,9 +335,13 @@ func (s *Sessions) Clean(ctx context.Context) error {
 func (s *Sessions) clean(ctx context.Context) error {
 	now := s.now().UTC()
 	for {
-		expired, err := s.client.Session.Query().Where(session.ExpiresAtLT(now)).Limit(cleanBatch).IDs(ctx)
+		sessions, err := s.client.Session.Query().Where(session.ExpiresAtLT(now)).Limit(cleanBatch).All(ctx)
 		if err != nil {
 			return err
+		}
+		expired := make([]gid.Session, len(sessions))
+		for i, x := range sessions {
+			expired[i] = x.ID
 		}
 		// One that is no longer expired when its turn comes stays.
 		if _, err := s.client.Session.Delete().Where(session.IDIn(expired...), session.ExpiresAtLT(now)).Exec(ctx); err != nil {

@@ -26,7 +26,7 @@ func BenchmarkPOST(b *testing.B) {
 	}
 	server, err := web.New(web.Options{
 		Schema: testschema.NewExecutableSchema(testschema.Config{Resolvers: resolvers{}}),
-		Hub:    live.New(newMemoryLog(), nil, live.Options{}), Tokens: tokens,
+		Hub:    live.New(newMemoryLog(), nil, live.Options{}), Guard: &world{tokens: tokens},
 		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	})
 	if err != nil {

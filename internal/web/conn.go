@@ -41,14 +41,16 @@ type conn struct {
 	// The reader's own.
 	inited, acknowledged bool
 	viewer               auth.Viewer
+	unwatch              func() // its session; nil if nothing is watched
 
 	mu            sync.Mutex
 	operations    map[string]*operation
-	subscriptions int // of operations, those known to be subscriptions
-	leaving       bool
-	closed        int // the code it was shut with; 0: it wasn't, or not yet
+	subscriptions int      // of operations, those known to be subscriptions
+	leaving       *goodbye // set once it ends as soon as its operations have
+	closed        int      // the code it was shut with; 0: it wasn't, or not yet
 	initTimer     *time.Timer
 	expiryTimer   *time.Timer
+	revokeTimer   *time.Timer
 	closeTimer    *time.Timer
 }
 
@@ -59,7 +61,8 @@ func newConn(s *Server, ws *websocket.Conn, nc net.Conn, id string, authorizatio
 		slots:      make(chan struct{}, s.limits.Executions),
 		operations: make(map[string]*operation),
 	}
-	c.ctx, c.cancel = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
+	ctx := auth.WithClient(context.WithValue(context.Background(), requestIDKey{}, id), auth.Client{Request: id})
+	c.ctx, c.cancel = context.WithCancel(ctx)
 	return c
 }
 
@@ -87,9 +90,12 @@ func (c *conn) serve() {
 	c.cut()
 	c.running.Wait()
 
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, timer := range []*time.Timer{c.initTimer, c.expiryTimer, c.closeTimer} {
+	for _, timer := range []*time.Timer{c.initTimer, c.expiryTimer, c.revokeTimer, c.closeTimer} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -237,6 +243,9 @@ func (c *conn) init(m message) {
 		})
 		c.mu.Unlock()
 	}
+	if c.viewer.SignedIn() {
+		c.unwatch = c.server.guard.Watch(c.viewer.Session, c.revoked)
+	}
 	c.acknowledged = true
 	c.send(ackFrame())
 }
@@ -249,10 +258,15 @@ func (c *conn) send(frame []byte) { _ = c.out.put(c.ctx, item{frame: frame}) }
 // subscribe starts an operation.
 func (c *conn) subscribe(m message) {
 	limits := c.server.limits
+	viewer, err := c.server.current(c.viewer)
+	if err != nil {
+		c.revoked()
+		return
+	}
 	c.mu.Lock()
 	op := &operation{id: m.id, conn: c}
 	switch {
-	case c.closed != 0 || c.leaving:
+	case c.closed != 0 || c.leaving != nil:
 		// The client asks again when it has come back.
 		c.mu.Unlock()
 		return
@@ -267,7 +281,7 @@ func (c *conn) subscribe(m message) {
 		return
 	}
 	var ctx context.Context
-	ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, c.viewer))
+	ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, viewer))
 	c.operations[m.id] = op
 	c.mu.Unlock()
 	c.running.Go(func() { op.serve(ctx, m.operation) })
@@ -295,10 +309,10 @@ func (c *conn) forget(op *operation) {
 			c.subscriptions--
 		}
 	}
-	left := c.leaving && len(c.operations) == c.subscriptions
+	bye, left := c.leaving, len(c.operations) == c.subscriptions
 	c.mu.Unlock()
-	if left {
-		c.shut(closeGoingAway, "The server is going away")
+	if bye != nil && left {
+		c.shut(bye.code, bye.reason)
 	}
 }
 
@@ -307,7 +321,7 @@ func (c *conn) forget(op *operation) {
 func (c *conn) countSubscription(op *operation) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving {
+	if c.leaving != nil {
 		op.cancel()
 	}
 	if c.subscriptions >= c.server.limits.Subscriptions {
@@ -320,11 +334,34 @@ func (c *conn) countSubscription(op *operation) error {
 	return nil
 }
 
-// leave ends subscriptions now and the socket when the queries and mutations
-// that run have been answered. It doesn't block.
-func (c *conn) leave() {
+// revoked ends the socket of a viewer whose session has ended, or whose token
+// has expired. What is being answered, such as the logOut that ended it, has
+// Limits.Revoke for that.
+func (c *conn) revoked() {
+	bye := goodbye{closeForbidden, "The session has ended"}
+	c.leave(bye)
 	c.mu.Lock()
-	c.leaving = true
+	defer c.mu.Unlock()
+	if c.revokeTimer == nil {
+		c.revokeTimer = time.AfterFunc(c.server.limits.Revoke, func() { c.shut(bye.code, bye.reason) })
+	}
+}
+
+// goodbye is what a socket is closed with.
+type goodbye struct {
+	code   int
+	reason string
+}
+
+// leave ends subscriptions now and the socket, with bye, when the queries and
+// mutations that run have been answered. It doesn't block. The first call
+// decides.
+func (c *conn) leave(bye goodbye) {
+	c.mu.Lock()
+	if c.leaving == nil {
+		c.leaving = &bye
+	}
+	bye = *c.leaving
 	for _, op := range c.operations {
 		if op.subscribed {
 			op.cancel()
@@ -333,6 +370,6 @@ func (c *conn) leave() {
 	left := len(c.operations) == c.subscriptions
 	c.mu.Unlock()
 	if left {
-		c.shut(closeGoingAway, "The server is going away")
+		c.shut(bye.code, bye.reason)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/gorilla/websocket"
@@ -59,7 +58,9 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 
 	ctx, cancel := context.WithTimeout(r.Context(), s.limits.Operation)
 	defer cancel()
-	ctx = auth.WithViewer(context.WithValue(ctx, requestIDKey{}, w.Header().Get(requestIDHeader)), viewer)
+	id := w.Header().Get(requestIDHeader)
+	ctx = auth.WithViewer(context.WithValue(ctx, requestIDKey{}, id), viewer)
+	ctx = auth.WithClient(ctx, auth.Client{Request: id, Cookie: cookieOf(w, r)})
 	oc, resp := s.engine.begin(ctx, params)
 	if resp == nil {
 		switch kind := oc.Operation.Operation; {
@@ -90,30 +91,6 @@ func statusOf(media string, r *graphql.Response) int {
 		}
 	}
 	return http.StatusBadRequest
-}
-
-// viewer returns who asks, by the Authorization headers of a request:
-// anonymous if there are none.
-func (s *Server) viewer(headers []string) (auth.Viewer, error) {
-	if len(headers) > 1 {
-		return auth.Viewer{}, fault.Unauthenticated("There is more than one Authorization header.")
-	}
-	token, ok, err := auth.BearerToken(strings.Join(headers, ""))
-	if err != nil {
-		return auth.Viewer{}, fault.Unauthenticated(auth.ErrBearer.Error())
-	}
-	if !ok {
-		return auth.Viewer{}, nil
-	}
-	return s.verify(token)
-}
-
-func (s *Server) verify(token string) (auth.Viewer, error) {
-	viewer, err := s.tokens.Verify(token)
-	if err != nil {
-		return auth.Viewer{}, fault.Unauthenticated(auth.ErrToken.Error()).Because(err)
-	}
-	return viewer, nil
 }
 
 // params reads the parameters of a request. The status belongs to the error.

@@ -153,7 +153,12 @@ func (op *operation) deliver(ctx context.Context, e event.Event) (*graphql.Respo
 		return nil, err
 	}
 	defer done()
-	bounded, cancel := context.WithTimeout(ctx, op.conn.server.limits.Operation)
+	viewer, err := op.conn.server.current(auth.ViewerFrom(ctx))
+	if err != nil {
+		op.conn.revoked()
+		return nil, err
+	}
+	bounded, cancel := context.WithTimeout(auth.WithViewer(ctx, viewer), op.conn.server.limits.Operation)
 	defer cancel()
 	resp := op.conn.server.engine.run(live.WithEvent(bounded, e), op.oc)
 	if resp == nil {

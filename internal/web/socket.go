@@ -200,7 +200,7 @@ func (s *Server) leave(ctx context.Context, gone <-chan struct{}) {
 		at := time.Duration((float64(i) + rand.Float64()) / float64(len(all)) * float64(spread))
 		select {
 		case <-time.After(time.Until(start.Add(at))):
-			c.leave()
+			c.leave(goodbye{closeGoingAway, "The server is going away"})
 		case <-gone:
 			return
 		case <-ctx.Done():

@@ -35,11 +35,10 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
-	"tidings/internal/auth"
 	"tidings/internal/live"
 )
 
-// Options are what a [Server] is made of. Schema, Hub, Tokens and Log must be
+// Options are what a [Server] is made of. Schema, Hub, Guard and Log must be
 // given.
 type Options struct {
 	Schema graphql.ExecutableSchema
@@ -52,7 +51,7 @@ type Options struct {
 	// fault.Presenter, which knows no errors but faults.
 	Presenter graphql.ErrorPresenterFunc
 	Hub       Hub
-	Tokens    Tokens
+	Guard     Guard
 	Log       *slog.Logger
 	// Origins are the browser origins ("https://example.org") that may use the
 	// server beside its own. Requests without an Origin header don't come from
@@ -81,12 +80,6 @@ type Hub interface {
 	Subscribe(context.Context, live.Request) (*live.Subscription, error)
 }
 
-// Tokens verifies access tokens; an *auth.Tokens. Any error of Verify means
-// that the token isn't good; its text is for the log.
-type Tokens interface {
-	Verify(token string) (auth.Viewer, error)
-}
-
 // Unready is a reason not to be ready, in one word: "database".
 type Unready string
 
@@ -109,6 +102,9 @@ type Limits struct {
 	// Close is how long a socket may take from the decision to close it until
 	// the client has answered with a close frame of its own. 5 s.
 	Close time.Duration
+	// Revoke is how long the operations of a socket may take to end when the
+	// session has ended. 3 s.
+	Revoke time.Duration
 	// Message is the size of the largest message from a socket, in bytes. 256 KiB.
 	Message int64
 	// Queue bounds what waits for a socket, in bytes. A frame larger than that
@@ -129,6 +125,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Ping, 25*time.Second)
 	or(&l.Pong, 10*time.Second)
 	or(&l.Close, 5*time.Second)
+	or(&l.Revoke, 3*time.Second)
 	or(&l.Message, 256<<10)
 	or(&l.Queue, 1<<20)
 	or(&l.Subscriptions, 128)
@@ -148,7 +145,7 @@ func or[T comparable](field *T, initial T) {
 // an http.Server does not end hijacked connections.
 type Server struct {
 	hub     Hub
-	tokens  Tokens
+	guard   Guard
 	log     *slog.Logger
 	origins origins
 	engine  *engine
@@ -163,15 +160,15 @@ type Server struct {
 // New returns a Server. The error names what is wrong with the options. It
 // panics if an extension refuses the schema.
 func New(o Options) (*Server, error) {
-	if o.Schema == nil || o.Hub == nil || o.Tokens == nil || o.Log == nil {
-		return nil, errors.New("web: Schema, Hub, Tokens and Log must be given")
+	if o.Schema == nil || o.Hub == nil || o.Guard == nil || o.Log == nil {
+		return nil, errors.New("web: Schema, Hub, Guard and Log must be given")
 	}
 	allowed, err := newOrigins(o.Origins)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s := &Server{
-		hub: o.Hub, tokens: o.Tokens, log: o.Log, origins: allowed,
+		hub: o.Hub, guard: o.Guard, log: o.Log, origins: allowed,
 		engine:  newEngine(o.Schema, o.Extensions, o.Presenter, o.Log),
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}

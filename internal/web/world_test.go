@@ -50,6 +50,8 @@ type world struct {
 
 	mu    sync.Mutex
 	gates map[string]*gate
+	ended map[gid.Session]bool
+	watch map[gid.Session]func()
 }
 
 // newWorld returns a running world. change may adjust its options.
@@ -59,7 +61,7 @@ func newWorld(t *testing.T, change ...func(*web.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, log: newMemoryLog(), tokens: tokens, lines: new(lines), gates: map[string]*gate{}}
+	w := &world{t: t, log: newMemoryLog(), tokens: tokens, lines: new(lines), gates: map[string]*gate{}, ended: map[gid.Session]bool{}, watch: map[gid.Session]func(){}}
 	w.hub = live.New(w.log, w.log.wake, live.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
@@ -68,7 +70,7 @@ func newWorld(t *testing.T, change ...func(*web.Options)) *world {
 
 	o := web.Options{
 		Schema: testschema.NewExecutableSchema(testschema.Config{Resolvers: resolvers{w}}),
-		Hub:    w.hub, Tokens: tokens, SDL: "type Query { hello: String! }\n",
+		Hub:    w.hub, Guard: w, SDL: "type Query { hello: String! }\n",
 		Log: slog.New(slog.NewJSONHandler(w.lines, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
@@ -113,6 +115,36 @@ func (w *world) token() (string, gid.User) {
 		w.t.Fatal(err)
 	}
 	return token, user
+}
+
+// Verify implements web.Guard, as do Current and Watch.
+func (w *world) Verify(token string) (auth.Viewer, error) {
+	v, err := w.tokens.Verify(token)
+	if err != nil {
+		return auth.Viewer{}, err
+	}
+	return w.Current(v)
+}
+
+func (w *world) Current(v auth.Viewer) (auth.Viewer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended[v.Session] {
+		return auth.Viewer{}, errors.New("ended")
+	}
+	return v, nil
+}
+
+// Watch takes one watcher for each session.
+func (w *world) Watch(s gid.Session, ended func()) (stop func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watch[s] = ended
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.watch, s)
+	}
 }
 
 // A gate holds the field wait of one key until it is opened.
