@@ -34,7 +34,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := app.Run(ctx, cfg, cfg.Log.Logger(os.Stderr), os.Stderr); err != nil {
+	do := app.Run
+	if cfg.Admin != "" {
+		do = app.MakeAdmin
+	}
+	if err := do(ctx, cfg, cfg.Log.Logger(os.Stderr), os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "tidings: %v\n", err)
 		os.Exit(1)
 	}

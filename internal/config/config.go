@@ -19,7 +19,8 @@ type Config struct {
 	// Database is zero with Demo, which brings its own.
 	Database Database
 	// Secrets sign access tokens, each at least 32 bytes: the first signs, all
-	// verify. Empty means to keep one beside the database; never with Postgres.
+	// verify. Empty means to keep one beside the database; never with Postgres,
+	// unless Admin is asked for, which needs none.
 	Secrets Secrets
 	// Origins are the browser origins allowed beside the server's own, as
 	// browsers write them: lower case, no default port, no path.
@@ -35,6 +36,9 @@ type Config struct {
 	Log   Log
 	// Demo asks for a throw-away database filled with demo content.
 	Demo bool
+	// Admin asks to make the user of that name an admin and exit. Empty: to
+	// serve.
+	Admin string
 	// Version asks to print the version and exit. Then nothing else is set.
 	Version bool
 	// Warnings are lines to log once at start: TIDINGS_ variables that mean

@@ -119,6 +119,9 @@ func TestRefused(t *testing.T) {
 		{args: "-addr", want: `-addr needs a value: -addr host:port`},
 		{args: "-=1", want: `"-=1" is no flag: expected -name value or -name=value`},
 		{args: "serve", want: `unexpected argument "serve": everything is set by flags (-help lists them)`},
+		{args: "admin", want: `admin needs a username: tidings admin USERNAME`},
+		{args: "admin|ada|bob", want: `unexpected argument "bob": admin takes one username`},
+		{args: "-demo|admin|ada", want: `-demo: the demo's database is gone when it ends, and so would its admin be; leave it out`},
 		{args: "-demo|false", want: `unexpected argument "false": a switch takes its value after an equals sign, as in -demo=false`},
 		{args: "-addr=", want: `-addr "": expected host:port, as in localhost:8080, or [::1]:8080 for IPv6`},
 		{args: "-addr=8080", want: `-addr "8080": expected host:port; did you mean localhost:8080, or :8080 for every interface?`},
@@ -263,7 +266,7 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	if examples != 4 {
+	if examples != 5 {
 		t.Errorf("%d examples ran", examples)
 	}
 	for line := range strings.Lines(table) {

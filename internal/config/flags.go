@@ -184,7 +184,7 @@ func (g *given) IsBoolFlag() bool   { return g.isBool }
 // what it takes, without a secret in it. The command line was wrong then, for
 // which programs exit with 2.
 func Parse(args, environ []string) (Config, error) {
-	flags, err := parseFlags(args)
+	flags, words, err := parseFlags(args)
 	if err != nil {
 		return Config{}, err
 	}
@@ -196,6 +196,9 @@ func Parse(args, environ []string) (Config, error) {
 	}
 
 	var c Config
+	if err := c.command(words); err != nil {
+		return Config{}, err
+	}
 	if v, ok := flags["version"]; ok {
 		if c.Version, err = parseBool(v); err != nil {
 			return Config{}, fmt.Errorf("-version %s: %w", quote(v), err)
@@ -233,42 +236,64 @@ func Parse(args, environ []string) (Config, error) {
 	return c, nil
 }
 
+// command reads what is not a flag: nothing, or a command.
+func (c *Config) command(words []string) error {
+	switch {
+	case len(words) == 0:
+		return nil
+	case words[0] == "admin" && (len(words) == 1 || words[1] == ""):
+		return errors.New("admin needs a username: tidings admin USERNAME")
+	case words[0] == "admin" && len(words) == 2:
+		c.Admin = words[1]
+		return nil
+	case words[0] == "admin":
+		return fmt.Errorf("unexpected argument %s: admin takes one username", quote(words[2]))
+	}
+	if _, err := strconv.ParseBool(words[0]); err == nil {
+		return fmt.Errorf("unexpected argument %s: a switch takes its value after an equals sign, as in -demo=%s", quote(words[0]), words[0])
+	}
+	return fmt.Errorf("unexpected argument %s: everything is set by flags (-help lists them)", quote(words[0]))
+}
+
 // check holds the settings against each other.
 func (c *Config) check(from map[string]string) error {
 	if c.Demo {
 		if source, ok := from["database"]; ok {
 			return fmt.Errorf("%s: the demo runs on a throw-away database of its own; leave out %s", from["demo"], source)
 		}
+		if c.Admin != "" {
+			return fmt.Errorf("%s: the demo's database is gone when it ends, and so would its admin be; leave it out", from["demo"])
+		}
 		c.Database = Database{}
 	}
-	if c.Database.Dialect == Postgres && len(c.Secrets) == 0 {
+	if c.Admin == "" && c.Database.Dialect == Postgres && len(c.Secrets) == 0 {
 		return fmt.Errorf("%s: Postgres needs a secret, the same for all nodes: set %sSECRET to the output of: openssl rand -base64 32",
 			from["database"], envPrefix)
 	}
 	return nil
 }
 
-// parseFlags returns the text of each flag given; of one given twice, the last.
-func parseFlags(args []string) (map[string]string, error) {
+// parseFlags returns the text of each flag given (of one given twice, the last) and the words between and behind them.
+func parseFlags(args []string) (set map[string]string, words []string, err error) {
 	fs := flag.NewFlagSet("tidings", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	for _, s := range settings() {
 		fs.Var(&given{isBool: s.arg == ""}, s.name, "")
 	}
-	if err := fs.Parse(args); err != nil {
-		return nil, explain(err)
-	}
-	if fs.NArg() > 0 {
-		arg := fs.Arg(0)
-		if _, err := strconv.ParseBool(arg); err == nil {
-			return nil, fmt.Errorf("unexpected argument %s: a switch takes its value after an equals sign, as in -demo=%s", quote(arg), arg)
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, nil, explain(err)
 		}
-		return nil, fmt.Errorf("unexpected argument %s: everything is set by flags (-help lists them)", quote(arg))
+		if fs.NArg() == 0 {
+			break
+		}
+		words = append(words, fs.Arg(0))
+		args = fs.Args()[1:]
 	}
-	set := make(map[string]string)
+	set = make(map[string]string)
 	fs.Visit(func(f *flag.Flag) { set[f.Name] = f.Value.String() })
-	return set, nil
+	return set, words, nil
 }
 
 // explain puts package flag's errors into our words. It has no types for them.

@@ -10,6 +10,7 @@ const (
 every new post and comment to its subscribers: each once, in order, none lost.
 
 Usage: tidings [flags]
+       tidings [flags] admin USERNAME
 `
 	helpFoot = `
 A flag wins over the environment variable beside it. An empty variable counts as
@@ -27,6 +28,10 @@ Examples:
   TIDINGS_SECRET=$(cat secret) tidings \
       -database postgres://tidings:password@localhost:5432/tidings
       A node on Postgres, where many can run. All of them take the same secret.
+
+  tidings -database sqlite:/var/lib/tidings/tidings.db admin ada
+      Make ada, who has signed up, an admin. Servers on the database may run
+      meanwhile, and know it within a second.
 
   tidings -origins https://app.example.org,http://localhost:5173
       Let a frontend on other origins call the server from the browser.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,10 +137,10 @@ func (g *Guard) end(s gid.Session) {
 		g.ended[0], g.ended[1], g.turned = map[gid.Session]struct{}{}, g.ended[0], now
 	}
 	g.ended[0][s] = struct{}{}
-	watching := g.watched[s]
+	watching := slices.Collect(maps.Keys(g.watched[s]))
 	delete(g.watched, s)
 	g.mu.Unlock()
-	for w := range watching {
+	for _, w := range watching {
 		w.ended()
 	}
 }

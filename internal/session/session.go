@@ -155,7 +155,7 @@ type rotation struct {
 }
 
 func (s *Sessions) rotate(ctx context.Context, tx *ent.Client, hash []byte, successors []string) (rotation, error) {
-	now, until := s.now().UTC(), s.until()
+	now, until := s.time(), s.until()
 	next := auth.HashRefreshToken(successors[0])
 	// Of several at once, one changes the row.
 	n, err := tx.Session.Update().Where(session.RefreshHash(hash), session.ExpiresAtGT(now)).
@@ -195,7 +195,7 @@ func (s *Sessions) again(ctx context.Context, tx *ent.Client, hash []byte, succe
 	}
 	of := spent.Edges.Session
 	r := rotation{user: of.UserID, session: of.ID, until: of.ExpiresAt}
-	if s.now().Sub(spent.SpentAt) < Grace {
+	if s.time().Sub(spent.SpentAt) < Grace {
 		r.refresh, err = s.successor(ctx, tx, of, successors)
 		return r, err
 	}
@@ -237,7 +237,7 @@ func (s *Sessions) Renew(ctx context.Context, tx *ent.Client, v auth.Viewer) (Gr
 	if err := old.Update().SetRefreshHash(hash).SetExpiresAt(until).Exec(ctx); err != nil {
 		return Grant{}, err
 	}
-	if err := spend(ctx, tx, old.ID, old.RefreshHash, s.now().UTC()); err != nil {
+	if err := spend(ctx, tx, old.ID, old.RefreshHash, s.time()); err != nil {
 		return Grant{}, err
 	}
 	return s.grant(v.User, v.Session, refresh, until)
@@ -297,7 +297,10 @@ func (s *Sessions) Committed(ctx context.Context, reason string, events []event.
 	}
 }
 
-func (s *Sessions) until() time.Time { return s.now().UTC().Add(Life).Truncate(time.Microsecond) }
+// time is now, as it is stored: in microseconds.
+func (s *Sessions) time() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+func (s *Sessions) until() time.Time { return s.time().Add(Life) }
 
 func (s *Sessions) grant(u gid.User, id gid.Session, refresh string, until time.Time) (Grant, error) {
 	access, expires, err := s.tokens.Issue(u, id)
@@ -333,7 +336,7 @@ func (s *Sessions) Clean(ctx context.Context) error {
 }
 
 func (s *Sessions) clean(ctx context.Context) error {
-	now := s.now().UTC()
+	now := s.time()
 	for {
 		sessions, err := s.client.Session.Query().Where(session.ExpiresAtLT(now)).Limit(cleanBatch).All(ctx)
 		if err != nil {
