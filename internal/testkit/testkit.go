@@ -270,6 +270,33 @@ func (s *Socket) Error() []Error {
 	return errs
 }
 
+// Complete expects that the subscription ends with complete.
+func (s *Socket) Complete() {
+	s.t.Helper()
+	if m := s.receive(); m.Type != "complete" {
+		s.t.Fatalf("%s instead of complete: %s", m.Type, m.Payload)
+	}
+}
+
+// Closed waits until the server closes the socket, and gives its code and reason. A message before that fails the test.
+func (s *Socket) Closed() (code int, reason string) {
+	s.t.Helper()
+	for {
+		var m Message
+		_ = s.conn.SetReadDeadline(time.Now().Add(Wait))
+		err := s.conn.ReadJSON(&m)
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+			return closed.Code, closed.Text
+		}
+		if err != nil {
+			s.t.Fatal("reading from the socket: ", err)
+		}
+		if m.Type != "ping" && m.Type != "pong" {
+			s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
+		}
+	}
+}
+
 // Close cuts the connection off. It may be called again.
 func (s *Socket) Close() { _ = s.conn.Close() }
 
