@@ -15,7 +15,8 @@
 //
 // The http.Server around a [Server] is the caller's. It should set
 // ReadHeaderTimeout (5 s), ReadTimeout (30 s; it bounds how long a body may
-// take), IdleTimeout (2 min) and MaxHeaderBytes (32 KiB). Leave WriteTimeout at
+// take), IdleTimeout (2 min) and MaxHeaderBytes (1 MiB, so that a token of any
+// length is refused in the same words). Leave WriteTimeout at
 // 0: a Server gives each response a deadline of its own, see [Limits]. Sockets
 // are free of all of these once upgraded.
 package web
@@ -29,14 +30,17 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/live"
+	"tidings/internal/rate"
 )
 
 // Options are what a [Server] is made of. Schema, Hub, Tokens and Log must be
@@ -58,6 +62,11 @@ type Options struct {
 	// server beside its own. Requests without an Origin header don't come from
 	// a page, and are let through.
 	Origins []string
+	// Proxies are the peers that are believed where a request comes from, in
+	// X-Forwarded-For or Forwarded. Without any, it comes from who connects.
+	Proxies []netip.Prefix
+	// Rates limits what each address and each viewer takes; nil limits nothing.
+	Rates *Rates
 	// MaxBody bounds a request's body in bytes. 0 is 256 KiB.
 	MaxBody int64
 	// Playground is the page at / and what belongs to it below /playground/.
@@ -150,7 +159,11 @@ type Server struct {
 	hub     Hub
 	tokens  Tokens
 	log     *slog.Logger
+	audit   audit.Log
+	reports *rate.Buckets // of what is refused, so that they don't flood the log
 	origins origins
+	proxies proxies
+	rates   *Rates // nil for none
 	engine  *engine
 	maxBody int64
 	ready   func(context.Context) error
@@ -158,6 +171,7 @@ type Server struct {
 	limits  Limits
 	handler http.Handler
 	sockets sockets
+	census  census
 }
 
 // New returns a Server. The error names what is wrong with the options. It
@@ -171,11 +185,21 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s := &Server{
-		hub: o.Hub, tokens: o.Tokens, log: o.Log, origins: allowed,
+		hub: o.Hub, tokens: o.Tokens, log: o.Log, audit: audit.New(o.Log), reports: newReports(), origins: allowed,
+		proxies: o.Proxies,
 		engine:  newEngine(o.Schema, o.Extensions, o.Presenter, o.Log),
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}
 	or(&s.maxBody, 256<<10)
+	if o.Rates != nil {
+		rates := *o.Rates
+		if rates.Addresses == nil || rates.Viewers == nil {
+			return nil, errors.New("web: Rates without Addresses or Viewers")
+		}
+		or(&rates.AddressSockets, 100)
+		or(&rates.ViewerSockets, 20)
+		s.rates = &rates
+	}
 	s.sockets.open = make(map[*conn]struct{})
 	s.sockets.empty = sync.NewCond(&s.sockets.mu)
 
