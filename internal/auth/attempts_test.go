@@ -167,11 +167,12 @@ func TestAttemptsUnderAttack(t *testing.T) {
 		o.attempts.Succeeded(o.addr, "ada")
 		return o
 	}
-	for i := range 10 {
+	for i := range 9 {
 		stranger(i).fails("ada", 5)
 	}
-	ownerComes("at 50 failures").fails("ada", 1) // which makes 51
-	for i := range 10 {
+	stranger(9).fails("ada", 4)
+	ownerComes("at 49 failures").fails("ada", 2) // the second of which makes 51
+	for i := range 9 {
 		stranger(i).refused("ada", 16*time.Second) // four beyond the one that is free
 	}
 	for minute := range 60 {
@@ -188,8 +189,24 @@ func TestAttemptsUnderAttack(t *testing.T) {
 		g.pass(59 * time.Second)
 	}
 	g.from("203.0.113.1").fails("ben", 5) // others aren't slowed
-	g.pass(15 * time.Minute)
-	g.from("203.0.113.2").fails("ada", 5) // it is over
+	for range 3 {                         // some go on, but no longer an attack
+		g.from("203.0.113.2").fails("ada", 1)
+		g.pass(5 * time.Minute)
+	}
+	g.from("203.0.113.3").fails("ada", 5)
+}
+
+// TestAttemptsTake: the wait counts from when an attempt has failed, however long that took.
+func TestAttemptsTake(t *testing.T) {
+	g := newGuesser(t, "192.0.2.1")
+	g.fails("ada", 4)
+	if _, ok := g.attempts.Begin(g.addr, "ada"); !ok {
+		t.Fatal("refused")
+	}
+	g.pass(900 * time.Millisecond)
+	g.refused("ada", 100*time.Millisecond)
+	g.attempts.Failed(g.addr, "ada")
+	g.refused("ada", time.Second)
 }
 
 // TestAttemptsBounded: a flood of addresses and logins, known to nobody, is remembered in a bounded room.

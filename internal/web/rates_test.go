@@ -184,6 +184,10 @@ func TestRatesOfViewers(t *testing.T) {
 		t.Errorf("the viewer from another address: %v", got)
 	}
 	wantLeft(t, got, 300, 0, 10)
+	p.pass(500 * time.Millisecond) // 15 points for the viewer
+	if got := w.post(`{"query":"{`+strings.Repeat(" hello", 16)+` }"}`, as(token, "203.0.113.1")...); got.status != 429 {
+		t.Errorf("more than the viewer has: %v", got)
+	}
 	if got := w.post(one, as(other, "203.0.113.1")...); got.status != 200 {
 		t.Errorf("another viewer: %v", got)
 	}
