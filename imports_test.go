@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"tidings/internal/event":         {"internal/gid"},
 	"tidings/internal/session":       {"ent/...", "internal/auth", "internal/audit", "internal/event", "internal/fault", "internal/gid", "internal/live"},
 	"tidings/internal/cost":          {"internal/fault"},
-	"tidings/internal/auth":          {"internal/gid"},
+	"tidings/internal/auth":          {"internal/gid", "internal/rate"},
 	"tidings/internal/audit":         {"internal/auth", "internal/gid"},
 	"tidings/ent/...":                {"ent/...", "internal/auth", "internal/gid"},
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,35 +24,62 @@ import (
 var errLogIn = fault.Unauthenticated("the login or the password is wrong")
 
 // authenticate returns the user whose login and password these are. For every other login and password it does the
-// same work, and fails in the same way.
+// same work, and fails in the same way. It is RATE_LIMITED when too many attempts have failed.
 func (r *Resolver) authenticate(ctx context.Context, login, password string) (*ent.User, error) {
-	system, folded := auth.AsSystem(ctx), strings.ToLower(login)
-	u, err := r.Ent.User.Query().Where(user.Or(user.UsernameKey(folded), user.EmailKey(folded))).Only(system)
-	if err != nil && !ent.IsNotFound(err) {
+	folded := strings.ToLower(login)
+	conclude, err := r.attempt(ctx, folded)
+	if err != nil {
 		return nil, err
+	}
+	u, err := r.Ent.User.Query().Where(user.Or(user.UsernameKey(folded), user.EmailKey(folded))).Only(auth.AsSystem(ctx))
+	if err != nil && !ent.IsNotFound(err) {
+		return nil, conclude(false, err)
 	}
 	if u == nil || !u.IsActive {
-		if err := r.Passwords.VerifyNothing(ctx, password); err != nil {
-			return nil, err
+		err := r.Passwords.VerifyNothing(ctx, password)
+		if err == nil {
+			reason, id := "login", gid.User{}
+			if u != nil {
+				reason, id = "inactive", u.ID
+			}
+			r.Audit.Write(ctx, audit.LogInFailed, reason, id)
 		}
-		reason, id := "login", gid.User{}
-		if u != nil {
-			reason, id = "inactive", u.ID
-		}
-		r.Audit.Write(ctx, audit.LogInFailed, reason, id)
-		return nil, errLogIn
+		return nil, cmp.Or(conclude(false, err), error(errLogIn))
 	}
 	ok, old, err := r.Passwords.Verify(ctx, u.PasswordHash, password)
-	switch {
-	case err != nil:
+	if err := conclude(ok, err); err != nil {
 		return nil, err
-	case !ok:
+	}
+	if !ok {
 		r.Audit.Write(ctx, audit.LogInFailed, "password", u.ID)
 		return nil, errLogIn
-	case old:
-		return u, r.rehash(system, u, password)
+	}
+	if old {
+		return u, r.rehash(auth.AsSystem(ctx), u, password)
 	}
 	return u, nil
+}
+
+// attempt begins an attempt at the password of an account, or is RATE_LIMITED. conclude is to be called with how that
+// went, and passes on err: with one, the password was not tried.
+func (r *Resolver) attempt(ctx context.Context, account string) (conclude func(ok bool, err error) error, err error) {
+	addr := auth.ClientFrom(ctx).Address
+	wait, may := r.Attempts.Begin(addr, account)
+	if !may {
+		r.Audit.Write(ctx, audit.LogInSlowed, "", gid.User{})
+		return nil, fault.RateLimited(wait, "too many attempts have failed: wait before you try again")
+	}
+	return func(ok bool, err error) error {
+		switch {
+		case err != nil:
+			r.Attempts.Untried(addr, account)
+		case ok:
+			r.Attempts.Succeeded(addr, account)
+		default:
+			r.Attempts.Failed(addr, account)
+		}
+		return err
+	}, nil
 }
 
 // rehash stores the password of u anew, because the cost of hashing has changed.
@@ -99,8 +127,12 @@ func (r *Resolver) changePassword(ctx context.Context, v auth.Viewer, input mode
 	} else if err != nil {
 		return session.Grant{}, err
 	}
-	ok, _, err := r.Passwords.Verify(ctx, u.PasswordHash, input.OldPassword)
+	conclude, err := r.attempt(ctx, u.UsernameKey)
 	if err != nil {
+		return session.Grant{}, err
+	}
+	ok, _, err := r.Passwords.Verify(ctx, u.PasswordHash, input.OldPassword)
+	if err := conclude(ok, err); err != nil {
 		return session.Grant{}, err
 	}
 	if !ok {

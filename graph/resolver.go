@@ -20,6 +20,7 @@ type Resolver struct {
 	Ent       *ent.Client // for reading; a Log gives the one for writing
 	Log       Log
 	Passwords *auth.Passwords
+	Attempts  *auth.Attempts // nil: nobody is slowed
 	Sessions  *session.Sessions
 	Audit     audit.Log
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -309,4 +310,43 @@ func TestAdminNeedsADatabase(t *testing.T) {
 	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
 		t.Errorf("made %v", left)
 	}
+}
+
+// TestGuessingIsSlowed: by Retry-After, for guesses at a log-in and at the old password alike, and not for others.
+func TestGuessingIsSlowed(t *testing.T) {
+	testkit.Databases(t, func(t *testing.T, d config.Database) {
+		cfg := testkit.Config(d)
+		cfg.Rates, cfg.AddressPoints, cfg.AddressRefill, cfg.AddressSockets, cfg.ViewerSockets = true, 20_000, 1000, 100, 20
+		cfg.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		n := testkit.StartWith(t, cfg)
+		token := n.SignUp("ada")
+		const wrong, right = `mutation { logIn(input: {login: "Ada", password: "Wrong-123"}) { accessToken } }`, `mutation { logIn(input: {login: "ada", password: "Sesame-123"}) { accessToken } }`
+		for i := range 6 {
+			_, _, body := ask(t, n, wrong, "X-Forwarded-For", "198.51.100.1")
+			switch {
+			case i < 5 && !strings.Contains(body, `"UNAUTHENTICATED"`):
+				t.Errorf("attempt %d: %s", i+1, body)
+			case i == 5 && (!strings.Contains(body, `"RATE_LIMITED"`) || !strings.Contains(body, `"retryAfter":1}`)):
+				t.Errorf("attempt %d: %s", i+1, body)
+			}
+		}
+		if _, _, body := ask(t, n, right, "X-Forwarded-For", "198.51.100.1"); !strings.Contains(body, `"RATE_LIMITED"`) {
+			t.Errorf("the right password, too early: %s", body)
+		}
+		if _, _, body := ask(t, n, right, "X-Forwarded-For", "198.51.100.2"); !strings.Contains(body, `"accessToken"`) {
+			t.Errorf("the owner, from elsewhere: %s", body)
+		}
+		const change = `mutation { changePassword(input: {oldPassword: "Wrong-123", newPassword: "Sesame-456"}) { accessToken } }`
+		for i := range 6 {
+			_, _, body := ask(t, n, change, "X-Forwarded-For", "198.51.100.3", "Authorization", "Bearer "+token)
+			if want := map[bool]string{true: `"BAD_USER_INPUT"`, false: `"RATE_LIMITED"`}[i < 5]; !strings.Contains(body, want) {
+				t.Errorf("change %d: %s", i+1, body)
+			}
+		}
+		for _, want := range []string{`"event":"log_in_slowed"`, `"event":"log_in_failed","reason":"password"`, `"address":"198.51.100.1"`} {
+			if !strings.Contains(n.Log.String(), want) {
+				t.Errorf("the log lacks %s", want)
+			}
+		}
+	})
 }

@@ -27,6 +27,7 @@ import (
 	"tidings/internal/demo"
 	"tidings/internal/eventlog"
 	"tidings/internal/live"
+	"tidings/internal/rate"
 	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/wake"
@@ -38,8 +39,12 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
+	maxHeaderBytes    = 1 << 20
 )
+
+// rememberedClients is how many addresses, and how many viewers, are counted at once: 100 thousand of each take about
+// 15 MiB.
+const rememberedClients = 50_000
 
 // App is one node of Tidings: listening once it is made, serving while it runs.
 type App struct {
@@ -110,8 +115,12 @@ func (a *App) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	var attempts *auth.Attempts // slowed like all else, or not at all
+	if a.cfg.Rates {
+		attempts = auth.NewAttempts(time.Now)
+	}
 	schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
-		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Sessions: a.sessions, Audit: security,
+		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Attempts: attempts, Sessions: a.sessions, Audit: security,
 	}})
 	a.web, err = web.New(web.Options{
 		Schema:     schema,
@@ -121,6 +130,8 @@ func (a *App) open(ctx context.Context) (err error) {
 		Guard:      a.guard,
 		Log:        a.log,
 		Origins:    a.cfg.Origins,
+		Proxies:    a.cfg.Proxies,
+		Rates:      a.rates(),
 		MaxBody:    a.cfg.MaxBody,
 		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
@@ -135,6 +146,20 @@ func (a *App) open(ctx context.Context) (err error) {
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 	}
 	return nil
+}
+
+// rates limits what clients take of this node; nil limits nothing.
+func (a *App) rates() *web.Rates {
+	if !a.cfg.Rates {
+		return nil
+	}
+	address := rate.Limit{Burst: a.cfg.AddressPoints, Refill: float64(a.cfg.AddressRefill)}
+	viewer := rate.Limit{Burst: 3 * address.Burst, Refill: 3 * address.Refill}
+	return &web.Rates{
+		Addresses:      rate.NewBuckets(address, rememberedClients, time.Now),
+		Viewers:        rate.NewBuckets(viewer, rememberedClients, time.Now),
+		AddressSockets: a.cfg.AddressSockets, ViewerSockets: a.cfg.ViewerSockets,
+	}
 }
 
 func target(d config.Database) store.Target {

@@ -43,6 +43,9 @@ func TestPlayground(t *testing.T) {
 		}
 		return nil
 	})
+	if got := page.Line(); got != "the policy holds" {
+		t.Fatal("the page: ", got)
+	}
 	if got := page.Line(); got != "done" {
 		t.Error("the page: ", got)
 	}

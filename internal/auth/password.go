@@ -10,8 +10,10 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -41,9 +43,11 @@ const (
 	maxBinary  = 64 // bytes of salt, and of key
 )
 
-// maxWaiting is how many computations may wait for each that runs: a second or
-// so of work.
-const maxWaiting = 32
+// How many computations may wait for each that runs, and how long: about as many as are done in that time.
+const (
+	maxWaiting = 128
+	maxWait    = 3 * time.Second
+)
 
 // ErrBusy means that too many passwords are being computed: try again in a
 // second.
@@ -51,29 +55,35 @@ var ErrBusy = errors.New("too many passwords are being checked")
 
 var errEncoded = errors.New("not a password hash of ours")
 
-// Passwords hashes passwords with argon2id. It computes no more than
-// GOMAXPROCS at once, 19 MiB each, makes a bounded number of callers wait and
-// turns more away with ErrBusy, so that a flood of logins can take neither all
-// memory nor all time. A caller whose context ends stops waiting; what runs, runs
-// to its end (about 20 ms).
+// Passwords hashes passwords with argon2id. It computes on half of the
+// processors, at least one, at the same time, 19 MiB each, so that a flood of
+// log-ins leaves the other half to everybody else. Callers wait their turn in
+// the order they came, for 3 s at most, and no more than 128 for each that runs;
+// others get ErrBusy. Waiting takes no memory to speak of. A caller whose
+// context ends stops waiting; what runs, runs to its end (about 20 ms).
 //
 // Passwords are compared in Unicode's NFC (RFC 8265, section 4.2.2), since
 // keyboards differ in how they compose an é.
 type Passwords struct {
-	admitted chan struct{} // held while waiting or running
-	running  chan struct{} // held while running
-	nothing  string        // a hash that no password has
+	admitted chan struct{}       // held while waiting or running
+	running  *semaphore.Weighted // held while running; who waits for it is served in order
+	derive   func(password, salt []byte, c cost) []byte
+	nothing  string // a hash that no password has
 }
 
 // NewPasswords returns a Passwords for the process. Two would share no bound.
 func NewPasswords() *Passwords {
-	n := runtime.GOMAXPROCS(0)
+	n := atOnce(runtime.GOMAXPROCS(0))
 	return &Passwords{
 		admitted: make(chan struct{}, n*(1+maxWaiting)),
-		running:  make(chan struct{}, n),
+		running:  semaphore.NewWeighted(int64(n)),
+		derive:   derive,
 		nothing:  encode(current, make([]byte, current.salt), make([]byte, current.key)),
 	}
 }
+
+// atOnce is how many computations may run at the same time on so many processors.
+func atOnce(processors int) int { return max(1, processors/2) }
 
 // Hash returns the hash of a password in PHC's string format:
 // $argon2id$v=19$m=19456,t=2,p=1$salt$key. The error is ErrBusy or the context's.
@@ -121,16 +131,20 @@ func (p *Passwords) compute(ctx context.Context, password string, salt []byte, c
 	default:
 		return nil, ErrBusy
 	}
-	select {
-	case p.running <- struct{}{}:
-		defer func() { <-p.running }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	waiting, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	if err := p.running.Acquire(waiting, 1); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, ErrBusy
 	}
-	if err := ctx.Err(); err != nil { // select picks at random when both are ready
-		return nil, err
-	}
-	return argon2.IDKey(norm.NFC.Bytes([]byte(password)), salt, c.time, c.memory, c.threads, uint32(c.key)), nil
+	defer p.running.Release(1)
+	return p.derive(norm.NFC.Bytes([]byte(password)), salt, c), nil
+}
+
+func derive(password, salt []byte, c cost) []byte {
+	return argon2.IDKey(password, salt, c.time, c.memory, c.threads, uint32(c.key))
 }
 
 var phc = base64.RawStdEncoding

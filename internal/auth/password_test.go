@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/metrics"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestPasswordRoundTrip(t *testing.T) {
@@ -117,49 +121,198 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestPasswordsBound fills what may run and what may wait, by hand: then there
-// is no room, waiting ends with the context, and room made is used.
-func TestPasswordsBound(t *testing.T) {
-	p := NewPasswords()
-	n := runtime.GOMAXPROCS(0)
-	if cap(p.running) != n {
-		t.Errorf("%d may run on %d processors", cap(p.running), n)
-	}
-	for range n {
-		p.running <- struct{}{}
-	}
+// A desk computes no passwords: it takes the order in which they come, and the time it is told to.
+type desk struct {
+	*Passwords
+	took time.Duration
 
-	ctx, cancel := context.WithCancel(t.Context())
-	waiting := cap(p.admitted)
-	ended := make(chan error, waiting+1)
-	for range waiting + 1 {
-		go func() { ended <- p.VerifyNothing(ctx, "password") }()
+	mu              sync.Mutex
+	came            []string
+	at, mostAtOnce  int
+	computed, spent int
+}
+
+func newDesk(took time.Duration) *desk {
+	d := &desk{Passwords: NewPasswords(), took: took}
+	d.derive = func(password, _ []byte, c cost) []byte {
+		d.mu.Lock()
+		d.came = append(d.came, string(password))
+		d.at++
+		d.mostAtOnce = max(d.mostAtOnce, d.at)
+		d.computed++
+		d.spent += int(c.memory * c.time)
+		d.mu.Unlock()
+		time.Sleep(d.took) // in a bubble's time
+		d.mu.Lock()
+		d.at--
+		d.mu.Unlock()
+		return make([]byte, c.key)
 	}
-	if err := <-ended; !errors.Is(err, ErrBusy) {
-		t.Fatalf("the first to return: %v", err)
-	}
-	if err := p.VerifyNothing(ctx, "password"); !errors.Is(err, ErrBusy) {
-		t.Errorf("one more: %v", err)
-	}
-	cancel()
-	for range waiting {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("one that waited: %v", err)
+	return d
+}
+
+func TestAtOnce(t *testing.T) {
+	for processors, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 64: 32} {
+		if got := atOnce(processors); got != want {
+			t.Errorf("%d on %d processors", got, processors)
 		}
 	}
-	if len(p.admitted) != 0 {
-		t.Errorf("%d are still admitted", len(p.admitted))
-	}
+}
 
-	<-p.running
-	if err := p.VerifyNothing(t.Context(), "password"); err != nil {
-		t.Errorf("with room for one: %v", err)
+// TestPasswordsInOrder: whoever comes first is served first, whether the login is known or not, and as many at once as
+// may be.
+func TestPasswordsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(20 * time.Millisecond)
+		n := atOnce(runtime.GOMAXPROCS(0))
+		known, err := d.Hash(t.Context(), "nobody's")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.came, d.computed, d.spent = nil, 0, 0
+		for i := range 100 {
+			go func() {
+				var err error
+				if password := fmt.Sprint(i / n); i%2 == 0 {
+					_, _, err = d.Verify(t.Context(), known, password)
+				} else {
+					err = d.VerifyNothing(t.Context(), password)
+				}
+				if err != nil {
+					t.Errorf("%d: %v", i, err)
+				}
+			}()
+			synctest.Wait() // until it stands in the queue
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if d.mostAtOnce != n {
+			t.Errorf("%d at once, want %d", d.mostAtOnce, n)
+		}
+		if d.computed != 100 || d.spent != 100*int(current.memory*current.time) {
+			t.Errorf("%d computed with a work of %d", d.computed, d.spent)
+		}
+		for i, password := range d.came {
+			if want := fmt.Sprint(i / n); password != want {
+				t.Fatalf("in place %d came %s, want %s", i, password, want)
+			}
+		}
+	})
+}
+
+// TestPasswordsBound: of a flood, as many as may wait do, for no longer than they may; the others are turned away at
+// once. Who gives up makes room.
+func TestPasswordsBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Second)
+		n := atOnce(runtime.GOMAXPROCS(0))
+		type end struct {
+			after time.Duration
+			err   error
+		}
+		ends := make(chan end, 1000)
+		come := func(ctx context.Context) {
+			start := time.Now()
+			go func() {
+				err := d.VerifyNothing(ctx, "password")
+				ends <- end{time.Since(start), err}
+			}()
+		}
+		impatient, leave := context.WithCancel(t.Context())
+		for range n * (1 + maxWaiting) {
+			come(t.Context())
+		}
+		synctest.Wait()
+		for range 100 {
+			come(impatient)
+		}
+		synctest.Wait()
+		for range 100 {
+			if e := <-ends; e.after != 0 || !errors.Is(e.err, ErrBusy) {
+				t.Fatalf("one too many: %v after %v", e.err, e.after)
+			}
+		}
+		time.Sleep(maxWait)
+		synctest.Wait()
+		count := map[end]int{}
+		for len(ends) > 0 {
+			e := <-ends
+			if errors.Is(e.err, ErrBusy) {
+				e.err = ErrBusy
+			}
+			count[e]++
+		}
+		// Those of the third second's end may still have had their turn, or not: both are right.
+		third, late := count[end{3 * time.Second, nil}], count[end{3 * time.Second, ErrBusy}]
+		if count[end{time.Second, nil}] != n || count[end{2 * time.Second, nil}] != n || third != n {
+			t.Errorf("computed: %v", count)
+		}
+		if least := n * (maxWaiting - 3); late < least || late > least+n {
+			t.Errorf("%d waited too long, want %d: %v", late, least, count)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for len(ends) > 0 {
+			<-ends
+		}
+
+		// Somebody who goes away is not computed for.
+		before := d.computed
+		for range n {
+			come(t.Context())
+		}
+		synctest.Wait()
+		come(impatient)
+		synctest.Wait()
+		leave()
+		if e := <-ends; e.after != 0 || !errors.Is(e.err, context.Canceled) {
+			t.Errorf("one who left: %v after %v", e.err, e.after)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if d.computed != before+n || len(d.admitted) != 0 {
+			t.Errorf("%d computed, %d still admitted", d.computed-before, len(d.admitted))
+		}
+		if _, err := d.Hash(impatient, "password"); !errors.Is(err, context.Canceled) {
+			t.Errorf("for nobody: %v", err)
+		}
+	})
+}
+
+// TestPasswordsFlood: 500 at the same time, computed in earnest, each end in an answer, and hold little memory. One
+// computation takes 19 MiB; without the queue they would hold 9.3 GiB.
+func TestPasswordsFlood(t *testing.T) {
+	p := NewPasswords()
+	limit := uint64(atOnce(runtime.GOMAXPROCS(0)))*19<<20*6 + 64<<20 // the collector lets several times of it pile up
+	runtime.GC()
+	held := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	read := func() uint64 {
+		metrics.Read(held)
+		return held[0].Value.Uint64()
 	}
-	if _, err := p.Hash(ctx, "password"); !errors.Is(err, context.Canceled) {
-		t.Errorf("for nobody: %v", err)
+	before, most := read(), uint64(0)
+	ends := make(chan error, 500)
+	for range 500 {
+		go func() { ends <- p.VerifyNothing(t.Context(), "password") }()
 	}
-	if len(p.running) != n-1 {
-		t.Errorf("%d run", len(p.running))
+	done, busy := 0, 0
+	for range 500 {
+		switch err := <-ends; {
+		case err == nil:
+			done++
+		case errors.Is(err, ErrBusy):
+			busy++
+		default:
+			t.Error(err)
+		}
+		most = max(most, read())
+	}
+	t.Logf("%d computed, %d turned away, at most %d MiB held", done, busy, (most-before)>>20)
+	if done == 0 || busy == 0 {
+		t.Errorf("%d computed, %d turned away", done, busy)
+	}
+	if most-before > limit {
+		t.Errorf("%d MiB held", (most-before)>>20)
 	}
 }
 

@@ -7,6 +7,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 )
 
@@ -25,10 +26,18 @@ type Config struct {
 	// Origins are the browser origins allowed beside the server's own, as
 	// browsers write them: lower case, no default port, no path.
 	Origins []string
+	// Proxies are the peers believed where a request comes from.
+	Proxies []netip.Prefix
 	// MaxBody bounds a request's body, in bytes.
 	MaxBody int64
-	// Rates switches the limits counted per viewer and per address.
+	// Rates switches the limits counted per viewer and per address, and the
+	// slowing of failed log-ins.
 	Rates bool
+	// AddressPoints is what one address may take at once, and AddressRefill
+	// what comes back of it each second; a viewer has three times as much.
+	AddressPoints, AddressRefill int
+	// AddressSockets and ViewerSockets are how many sockets each may have.
+	AddressSockets, ViewerSockets int
 	// Retention is how long events are kept, at least an hour.
 	Retention time.Duration
 	// Drain bounds the time from SIGTERM to the end. 0 drops everything at once.
@@ -99,8 +108,13 @@ func (c Config) LogValue() slog.Value {
 		slog.Any("database", c.Database),
 		slog.Any("secrets", c.Secrets),
 		slog.Any("origins", c.Origins),
+		slog.Any("proxies", c.Proxies),
 		slog.Int64("max_body", c.MaxBody),
 		slog.Bool("rates", c.Rates),
+		slog.Int("address_points", c.AddressPoints),
+		slog.Int("address_refill", c.AddressRefill),
+		slog.Int("address_sockets", c.AddressSockets),
+		slog.Int("viewer_sockets", c.ViewerSockets),
 		slog.Duration("retention", c.Retention),
 		slog.Duration("drain", c.Drain),
 		slog.String("log", c.Log.Level.String()),

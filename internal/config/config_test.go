@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -26,10 +27,13 @@ const (
 func TestDefaults(t *testing.T) {
 	got, err := Parse(nil, nil)
 	want := Config{
-		Addr:      "localhost:8080",
-		Database:  Database{Dialect: SQLite, Path: "tidings.db"},
-		MaxBody:   256 << 10,
-		Rates:     true,
+		Addr:     "localhost:8080",
+		Database: Database{Dialect: SQLite, Path: "tidings.db"},
+		MaxBody:  256 << 10,
+		Rates:    true,
+
+		AddressPoints: 20000, AddressRefill: 1000, AddressSockets: 100, ViewerSockets: 20,
+
 		Retention: 7 * 24 * time.Hour,
 		Drain:     10 * time.Second,
 		Log:       Log{Level: slog.LevelInfo, Format: LogAuto},
@@ -57,6 +61,12 @@ func TestParsed(t *testing.T) {
 		{"origins", "https://App.Example.org:443/, http://localhost:5173,http://[::1]:80,HTTP://localhost:5173,capacitor://localhost",
 			func(c Config) any { return c.Origins },
 			[]string{"https://app.example.org", "http://localhost:5173", "http://[::1]", "capacitor://localhost"}},
+		{"proxies", "10.0.0.0/8, 192.0.2.7,::ffff:192.0.2.7,2001:db8::/32,::1", func(c Config) any { return c.Proxies }, []netip.Prefix{
+			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("::1/128")}},
+		{"address-points", "100", func(c Config) any { return c.AddressPoints }, 100},
+		{"address-refill", "1", func(c Config) any { return c.AddressRefill }, 1},
+		{"address-sockets", "1000000", func(c Config) any { return c.AddressSockets }, 1000000},
+		{"viewer-sockets", "5", func(c Config) any { return c.ViewerSockets }, 5},
 		{"rates", "off", func(c Config) any { return c.Rates }, false},
 		{"retention", "1h", func(c Config) any { return c.Retention }, time.Hour},
 		{"drain", "0s", func(c Config) any { return c.Drain }, time.Duration(0)},
@@ -129,6 +139,11 @@ func TestRefused(t *testing.T) {
 		{args: "-addr=http://localhost:80", want: `-addr "http://localhost:80": expected host:port, as in localhost:8080, or [::1]:8080 for IPv6`},
 		{args: "-addr=:70000", want: `-addr ":70000": expected a port from 0 to 65535`},
 		{args: "-rates=no", want: `-rates "no": expected on or off`},
+		{args: "-proxies=10.0.0.0/8,proxy.example.org", want: `-proxies: "proxy.example.org": expected an address or a network, as in 192.0.2.7 or 10.0.0.0/8`},
+		{args: "-proxies=10.0.0.1/8", want: `-proxies: "10.0.0.1/8": the address of this network is 10.0.0.0/8`},
+		{args: "-proxies=::ffff:10.0.0.0/104", want: `-proxies: "::ffff:10.0.0.0/104": expected an address or a network, as in 192.0.2.7 or 10.0.0.0/8`},
+		{args: "-address-points=99", want: `-address-points "99": expected a number from 100 to 1000000000`},
+		{args: "-viewer-sockets=none", want: `-viewer-sockets "none": expected a number from 1 to 1000000`},
 		{env: "TIDINGS_RETENTION=59m", want: `TIDINGS_RETENTION "59m": expected a duration of at least 1h, such as 168h or 36h30m`},
 		{args: "-retention=7d", want: `-retention "7d": expected a duration of at least 1h, such as 168h or 36h30m`},
 		{args: "-drain=61m", want: `-drain "61m": expected a duration from 0s to 1h, such as 10s or 1m30s`},

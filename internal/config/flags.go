@@ -62,6 +62,14 @@ var groups = []group{
 			},
 		},
 		{
+			name: "proxies", arg: "list", unset: "none", whole: true,
+			help: "Proxies in front of the server, whose X-Forwarded-For or Forwarded tells where a request comes from: addresses and networks such as 10.0.0.0/8, separated by commas. Without them every client behind a proxy has the proxy's address, and its limits.",
+			set: func(c *Config, v string) (err error) {
+				c.Proxies, err = parseProxies(v)
+				return err
+			},
+		},
+		{
 			name: "max-body", arg: "size", initial: "256KiB",
 			help: "The largest request body: bytes, or a number with KiB or MiB, from 1KiB to 16MiB.",
 			set: func(c *Config, v string) (err error) {
@@ -71,13 +79,45 @@ var groups = []group{
 		},
 		{
 			name: "rates", arg: "on|off", initial: "on",
-			help: "Whether requests are limited per viewer and per address; off is for tests and benchmarks. This version takes the flag but limits nothing by rate yet: the limits come later.",
+			help: "Whether requests are limited per viewer and per address, and failed log-ins slowed; off is for tests and benchmarks.",
 			set: func(c *Config, v string) error {
 				if v != "on" && v != "off" {
 					return errors.New("expected on or off")
 				}
 				c.Rates = v == "on"
 				return nil
+			},
+		},
+		{
+			name: "address-points", arg: "points", initial: "20000",
+			help: "What the operations from one address may cost at once, from 100; a signed-in viewer's, from wherever, three times that. A refused document costs 10.",
+			set: func(c *Config, v string) (err error) {
+				c.AddressPoints, err = parseCount(v, 100, 1e9)
+				return err
+			},
+		},
+		{
+			name: "address-refill", arg: "points", initial: "1000",
+			help: "How many of these points come back each second; to a viewer three times as many.",
+			set: func(c *Config, v string) (err error) {
+				c.AddressRefill, err = parseCount(v, 1, 1e9)
+				return err
+			},
+		},
+		{
+			name: "address-sockets", arg: "number", initial: "100",
+			help: "How many WebSocket connections one address may have open.",
+			set: func(c *Config, v string) (err error) {
+				c.AddressSockets, err = parseCount(v, 1, 1e6)
+				return err
+			},
+		},
+		{
+			name: "viewer-sockets", arg: "number", initial: "20",
+			help: "How many WebSocket connections one signed-in viewer may have open.",
+			set: func(c *Config, v string) (err error) {
+				c.ViewerSockets, err = parseCount(v, 1, 1e6)
+				return err
 			},
 		},
 		{

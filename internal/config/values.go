@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -102,6 +103,39 @@ func parseOrigin(s string) (string, error) {
 		}
 	}
 	return u.Scheme + "://" + strings.TrimSuffix(host, ":"), nil
+}
+
+// parseProxies reads addresses and networks. An IPv4 network is written as one.
+func parseProxies(s string) ([]netip.Prefix, error) {
+	var proxies []netip.Prefix
+	for _, part := range strings.Split(s, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if addr, ok := netip.ParseAddr(part); ok == nil {
+			addr = addr.Unmap().WithZone("")
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil || prefix.Addr().Is4In6() {
+			return nil, fmt.Errorf("%s: expected an address or a network, as in 192.0.2.7 or 10.0.0.0/8", quote(part))
+		}
+		if prefix != prefix.Masked() {
+			return nil, fmt.Errorf("%s: the address of this network is %s", quote(part), prefix.Masked())
+		}
+		if !slices.Contains(proxies, prefix) {
+			proxies = append(proxies, prefix)
+		}
+	}
+	return proxies, nil
+}
+
+func parseCount(s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("expected a number from %d to %d", least, most)
+	}
+	return n, nil
 }
 
 func parseDatabase(s string) (Database, error) {

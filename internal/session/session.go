@@ -338,7 +338,7 @@ func (s *Sessions) Clean(ctx context.Context) error {
 func (s *Sessions) clean(ctx context.Context) error {
 	now := s.time()
 	for {
-		sessions, err := s.client.Session.Query().Where(session.ExpiresAtLT(now)).Limit(cleanBatch).All(ctx)
+		sessions, err := s.client.Session.Query().Where(session.ExpiresAtLTE(now)).Limit(cleanBatch).All(ctx)
 		if err != nil {
 			return err
 		}
@@ -347,10 +347,10 @@ func (s *Sessions) clean(ctx context.Context) error {
 			expired[i] = x.ID
 		}
 		// One that is no longer expired when its turn comes stays.
-		if _, err := s.client.Session.Delete().Where(session.IDIn(expired...), session.ExpiresAtLT(now)).Exec(ctx); err != nil {
+		if _, err := s.client.Session.Delete().Where(session.IDIn(expired...), session.ExpiresAtLTE(now)).Exec(ctx); err != nil {
 			return err
 		}
-		spent, err := s.client.SpentToken.Query().Where(spenttoken.ExpiresAtLT(now)).Limit(cleanBatch).IDs(ctx)
+		spent, err := s.client.SpentToken.Query().Where(spenttoken.ExpiresAtLTE(now)).Limit(cleanBatch).IDs(ctx)
 		if err != nil {
 			return err
 		}

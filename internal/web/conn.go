@@ -31,6 +31,7 @@ type conn struct {
 	net     net.Conn        // for writing
 	id      string          // of the request that opened it, for the log
 	headers []string        // Authorization, as the upgrade had it
+	meter   *meter          // nil if nothing is limited
 	opened  time.Time
 	out     *queue
 	slots   chan struct{} // held by what executes
@@ -41,7 +42,8 @@ type conn struct {
 	// The reader's own.
 	inited, acknowledged bool
 	viewer               auth.Viewer
-	unwatch              func() // its session; nil if nothing is watched
+	unwatch              func()   // its session; nil if nothing is watched
+	seats                []func() // to leave in the end
 
 	mu            sync.Mutex
 	operations    map[string]*operation
@@ -54,15 +56,15 @@ type conn struct {
 	closeTimer    *time.Timer
 }
 
-func newConn(s *Server, ws *websocket.Conn, nc net.Conn, id string, authorization []string) *conn {
+func newConn(s *Server, ws *websocket.Conn, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
 	c := &conn{
-		server: s, ws: ws, net: nc, id: id, headers: authorization, opened: time.Now(),
+		server: s, ws: ws, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(),
 		out:        newQueue(s.limits.Queue),
 		slots:      make(chan struct{}, s.limits.Executions),
 		operations: make(map[string]*operation),
 	}
-	ctx := auth.WithClient(context.WithValue(context.Background(), requestIDKey{}, id), auth.Client{Request: id})
-	c.ctx, c.cancel = context.WithCancel(ctx)
+	client.Cookie = nil // none can be set any more
+	c.ctx, c.cancel = context.WithCancel(withMeter(auth.WithClient(context.Background(), client), meter))
 	return c
 }
 
@@ -89,6 +91,9 @@ func (c *conn) serve() {
 	writer.Wait()
 	c.cut()
 	c.running.Wait()
+	for _, leave := range c.seats {
+		leave()
+	}
 
 	if c.unwatch != nil {
 		c.unwatch()
@@ -236,6 +241,14 @@ func (c *conn) init(m message) {
 		return
 	}
 	c.headers = nil
+	c.meter.count(c.viewer)
+	leave, ok := c.server.viewerSeat(c.meter)
+	if !ok {
+		c.server.report(auth.WithViewer(c.ctx, c.viewer), "sockets")
+		c.shut(closeTryAgainLater, "Try again later") // of the codes on which clients come back, that for overload
+		return
+	}
+	c.seats = append(c.seats, leave)
 	if !c.viewer.Expires.IsZero() {
 		c.mu.Lock()
 		c.expiryTimer = time.AfterFunc(time.Until(c.viewer.Expires), func() {

@@ -1,6 +1,18 @@
 package web
 
-import "testing"
+import (
+	"testing"
+
+	"tidings/internal/auth"
+)
+
+// TestNoCookieOnASocket: once the handshake is over, there is no response that could set one.
+func TestNoCookieOnASocket(t *testing.T) {
+	c := newConn(&Server{}, nil, nil, auth.Client{Request: "r", Cookie: new(auth.Cookie)}, nil, nil)
+	if got := auth.ClientFrom(c.ctx); got.Cookie != nil || got.Request != "r" {
+		t.Errorf("%+v", got)
+	}
+}
 
 // TestGoesOut: frames that already wait when their operation's client completes
 // it stay behind, and an id is free again before the frame that ends it goes.

@@ -47,10 +47,17 @@ func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.O
 			refused = e.recovered(ctx, v)
 		}
 	}()
+	if err := admit(ctx); err != nil {
+		return nil, e.refuse(ctx, err)
+	}
 	ctx = graphql.StartOperationTrace(ctx)
 	oc, errs := e.exec.CreateOperationContext(ctx, p)
 	if len(errs) > 0 {
+		_ = charge(ctx, refusedCost) // it is refused in any case
 		return oc, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
+	}
+	if err := charge(ctx, len(oc.Operation.SelectionSet)); err != nil {
+		return oc, e.refuse(graphql.WithOperationContext(ctx, oc), err)
 	}
 	return oc, nil
 }

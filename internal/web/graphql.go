@@ -30,7 +30,7 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Add("Vary", "Accept")
 	media := negotiate(r.Header.Values("Accept"))
-	a := answer{s.engine, w, r, media}
+	a := answer{s.engine, w, r, media, s.newMeter(r.Context())}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, POST")
@@ -39,7 +39,8 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	case media == "":
 		a.refuse(http.StatusNotAcceptable, fault.BadInput("", "Responses are "+typeResponse+" or "+typeJSON+"."))
 		return
-	case s.origins.cross.Check(r) != nil:
+	case !s.origins.allow(r):
+		s.report(r.Context(), "origin")
 		a.refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
 		return
 	}
@@ -50,17 +51,22 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		a.refuse(http.StatusUnauthorized, err)
 		return
 	}
+	a.meter.count(viewer)
+	ctx, cancel := context.WithTimeout(r.Context(), s.limits.Operation)
+	defer cancel()
+	client := auth.ClientFrom(ctx)
+	client.Cookie = cookieOf(w, r)
+	ctx = auth.WithClient(auth.WithViewer(withMeter(ctx, a.meter), viewer), client)
+	if err := admit(ctx); err != nil { // before the body is read
+		a.refuse(http.StatusTooManyRequests, err)
+		return
+	}
 	params, status, err := s.params(w, r)
 	if err != nil {
+		_ = charge(ctx, refusedCost) // it is refused in any case
 		a.refuse(status, err)
 		return
 	}
-
-	ctx, cancel := context.WithTimeout(r.Context(), s.limits.Operation)
-	defer cancel()
-	id := w.Header().Get(requestIDHeader)
-	ctx = auth.WithViewer(context.WithValue(ctx, requestIDKey{}, id), viewer)
-	ctx = auth.WithClient(ctx, auth.Client{Request: id, Cookie: cookieOf(w, r)})
 	oc, resp := s.engine.begin(ctx, params)
 	if resp == nil {
 		switch kind := oc.Operation.Operation; {
@@ -80,8 +86,12 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	a.write(statusOf(media, resp), resp)
 }
 
-// statusOf returns the status of a response to a well-formed request.
+// statusOf returns the status of a response to a well-formed request. What came too early never ran, and is told so in
+// either media type (RFC 6585, section 4).
 func statusOf(media string, r *graphql.Response) int {
+	if r.Data == nil && len(r.Errors) > 0 && codeOf(r.Errors[0]) == string(fault.CodeRateLimited) {
+		return http.StatusTooManyRequests
+	}
 	if media == typeJSON || r.Data != nil {
 		return http.StatusOK
 	}
@@ -148,6 +158,7 @@ type answer struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	media  string // "" if the client takes none of ours: it gets JSON with the status that says so
+	meter  *meter // nil if nothing is limited
 }
 
 // refuse answers that the request isn't one that can run.
@@ -167,6 +178,12 @@ func (a answer) write(status int, resp *graphql.Response) {
 	h.Set("Content-Type", media+"; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
+	a.meter.headers(h)
+	if status == http.StatusTooManyRequests {
+		if after, ok := resp.Errors[0].Extensions["retryAfter"].(int); ok {
+			h.Set("Retry-After", strconv.Itoa(after)) // RFC 9110, section 10.2.3
+		}
+	}
 	a.w.WriteHeader(status)
 	_, _ = a.w.Write(body) // the client may be gone: nobody to tell
 }

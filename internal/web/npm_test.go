@@ -19,6 +19,7 @@ import (
 
 	"tidings/internal/gid"
 	"tidings/internal/testkit/require"
+	"tidings/internal/web"
 )
 
 func TestMain(m *testing.M) {
@@ -186,6 +187,55 @@ func TestGraphQLWS(t *testing.T) {
 	expect(`{"complete":true}`)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, stderr.String())
+	}
+}
+
+// TestGraphQLWSWithoutRoom: the client of graphql-ws for which there is no room comes back until there is, whether it was
+// refused before it had a socket or after.
+func TestGraphQLWSWithoutRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*web.Rates)
+		closed string
+	}{
+		"for its address": {func(r *web.Rates) { r.AddressSockets = 1 }, `{"closed":1006,"reason":""}`},
+		"for its viewer":  {func(r *web.Rates) { r.ViewerSockets = 1 }, `{"closed":1013,"reason":"Try again later"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, newPurse().limits, func(o *web.Options) { c.change(o.Rates) })
+			token, _ := w.token()
+			first := w.open(`{"authorization":"Bearer ` + token + `"}`)
+			cmd := node(t, "subscribe.mjs", "ws"+strings.TrimPrefix(w.http.URL, "http")+"/graphql", w.log.cursor(0), token)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			refused := 0
+			for said := bufio.NewScanner(out); said.Scan(); {
+				if said.Text() != c.closed {
+					if want := `{"hello":"hello world"}`; refused < 3 || said.Text() != want {
+						t.Errorf("after %d refusals it said %s, want %s", refused, said.Text(), want)
+					}
+					break
+				}
+				if refused++; refused == 3 {
+					first.ws.Close()
+				}
+			}
+			if err := in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, out)
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

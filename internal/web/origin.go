@@ -12,10 +12,14 @@ import (
 // origins decides which pages may use the server from a browser: those of its
 // own host and those of a list.
 //
-// No request that changes something can be sent by another page: POST takes
-// application/json only, which needs a preflight (Fetch, section 4.9), and
-// net/http's cross-origin check stands behind that for the day when cookies
-// come. A socket needs no preflight, so its Origin is checked.
+// No other page can have anything run, whether it could read the answer or not.
+// POST takes application/json only, and no body without a type, so that it needs
+// a preflight (Fetch, section 4.9). A GET needs none, so what browsers say of
+// where a request comes from (Sec-Fetch-Site, Origin) counts for it as for POST,
+// by net/http's cross-origin check. A socket needs none either, and its Origin is
+// checked.
+//
+// Pages of the list may send cookies; there are no wildcards.
 type origins struct {
 	list  []string
 	share func(http.Handler) http.Handler // CORS, for the origins of the list
@@ -29,20 +33,32 @@ func newOrigins(list []string) (origins, error) {
 		cross: http.NewCrossOriginProtection(),
 	}
 	for _, origin := range list {
+		if strings.Contains(origin, "*") { // which package cors would take for any
+			return origins{}, fmt.Errorf("allow an origin: %q is not one", origin)
+		}
 		if err := o.cross.AddTrustedOrigin(origin); err != nil {
 			return origins{}, fmt.Errorf("allow an origin: %w", err)
 		}
 	}
 	if len(list) > 0 {
 		o.share = cors.New(cors.Options{
-			AllowedOrigins: list,
-			AllowedMethods: []string{http.MethodGet, http.MethodPost},
-			AllowedHeaders: []string{"Authorization", "Content-Type"},
-			ExposedHeaders: []string{requestIDHeader},
-			MaxAge:         600,
+			AllowedOrigins:   list,
+			AllowedMethods:   []string{http.MethodGet, http.MethodPost},
+			AllowedHeaders:   []string{"Authorization", "Content-Type"},
+			ExposedHeaders:   []string{requestIDHeader, "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"},
+			MaxAge:           600,
+			AllowCredentials: true,
 		}).Handler
 	}
 	return o, nil
+}
+
+// allow reports whether a request may be sent by the page that sends it, if it
+// is one.
+func (o origins) allow(r *http.Request) bool {
+	post := *r
+	post.Method = http.MethodPost // it lets all GETs through, for they should change nothing; ours cost something
+	return o.cross.Check(&post) == nil
 }
 
 // allowSocket reports whether a socket may be opened by the page that asks, if

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"tidings/internal/auth"
 	"tidings/internal/fault"
 )
 
@@ -78,12 +79,21 @@ func (s *sockets) wait() {
 // While the server drains, a new socket is closed at once with 1001: the stock
 // client comes back on that, and gives up on a handshake that was refused.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	meter := s.newMeter(r.Context())
+	refuse := answer{s.engine, w, r, typeJSON, meter}.refuse
 	if !s.origins.allowSocket(r) {
-		answer{s.engine, w, r, typeJSON}.refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
+		s.report(r.Context(), "origin")
+		refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
 		return
 	}
 	if s.sockets.isDrained() {
 		plain(w, http.StatusServiceUnavailable, "draining")
+		return
+	}
+	seat, ok := s.addressSeat(meter)
+	if !ok {
+		s.report(r.Context(), "sockets")
+		refuse(http.StatusTooManyRequests, fault.RateLimited(retrySocket, "There are too many connections from this address."))
 		return
 	}
 	h := &hijacker{ResponseWriter: w}
@@ -96,15 +106,37 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	ws, err := upgrader.Upgrade(h, r, http.Header{requestIDHeader: {w.Header().Get(requestIDHeader)}})
 	if err != nil {
-		return // the client has been told
+		seat() // the client has been told
+		return
 	}
 	h.conn.upgraded.Store(true)
-	c := newConn(s, ws, h.conn.Conn, w.Header().Get(requestIDHeader), r.Header.Values("Authorization"))
+	c := newConn(s, ws, h.conn.Conn, auth.ClientFrom(r.Context()), meter, r.Header.Values("Authorization"))
+	c.seats = append(c.seats, seat)
 	if !s.sockets.add(c) {
 		c.cut()
+		seat()
 		return
 	}
 	go c.serve()
+}
+
+// retrySocket is when to come back with a socket that there was no room for.
+const retrySocket = 10 * time.Second
+
+// addressSeat counts a socket for its address, if that may have one more. What it returns takes that back.
+func (s *Server) addressSeat(m *meter) (leave func(), ok bool) {
+	if m == nil {
+		return func() {}, true
+	}
+	return s.census.enter("address "+m.address, m.rates.AddressSockets)
+}
+
+// viewerSeat is addressSeat for the viewer.
+func (s *Server) viewerSeat(m *meter) (leave func(), ok bool) {
+	if m == nil || m.viewer == "" {
+		return func() {}, true
+	}
+	return s.census.enter("viewer "+m.viewer, m.rates.ViewerSockets)
 }
 
 // unusedWriteBuffers keeps gorilla/websocket from making a write buffer for

@@ -15,7 +15,8 @@
 //
 // The http.Server around a [Server] is the caller's. It should set
 // ReadHeaderTimeout (5 s), ReadTimeout (30 s; it bounds how long a body may
-// take), IdleTimeout (2 min) and MaxHeaderBytes (32 KiB). Leave WriteTimeout at
+// take), IdleTimeout (2 min) and MaxHeaderBytes (1 MiB, so that a token of any
+// length is refused in the same words). Leave WriteTimeout at
 // 0: a Server gives each response a deadline of its own, see [Limits]. Sockets
 // are free of all of these once upgraded.
 package web
@@ -29,13 +30,16 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"tidings/internal/audit"
 	"tidings/internal/live"
+	"tidings/internal/rate"
 )
 
 // Options are what a [Server] is made of. Schema, Hub, Guard and Log must be
@@ -57,6 +61,11 @@ type Options struct {
 	// server beside its own. Requests without an Origin header don't come from
 	// a page, and are let through.
 	Origins []string
+	// Proxies are the peers that are believed where a request comes from, in
+	// X-Forwarded-For or Forwarded. Without any, it comes from who connects.
+	Proxies []netip.Prefix
+	// Rates limits what each address and each viewer takes; nil limits nothing.
+	Rates *Rates
 	// MaxBody bounds a request's body in bytes. 0 is 256 KiB.
 	MaxBody int64
 	// Playground is the page at / and what belongs to it below /playground/.
@@ -147,7 +156,11 @@ type Server struct {
 	hub     Hub
 	guard   Guard
 	log     *slog.Logger
+	audit   audit.Log
+	reports *rate.Buckets // of what is refused, so that they don't flood the log
 	origins origins
+	proxies proxies
+	rates   *Rates // nil for none
 	engine  *engine
 	maxBody int64
 	ready   func(context.Context) error
@@ -155,6 +168,7 @@ type Server struct {
 	limits  Limits
 	handler http.Handler
 	sockets sockets
+	census  census
 }
 
 // New returns a Server. The error names what is wrong with the options. It
@@ -168,11 +182,21 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s := &Server{
-		hub: o.Hub, guard: o.Guard, log: o.Log, origins: allowed,
+		hub: o.Hub, guard: o.Guard, log: o.Log, audit: audit.New(o.Log), reports: newReports(), origins: allowed,
+		proxies: o.Proxies,
 		engine:  newEngine(o.Schema, o.Extensions, o.Presenter, o.Log),
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}
 	or(&s.maxBody, 256<<10)
+	if o.Rates != nil {
+		rates := *o.Rates
+		if rates.Addresses == nil || rates.Viewers == nil {
+			return nil, errors.New("web: Rates without Addresses or Viewers")
+		}
+		or(&rates.AddressSockets, 100)
+		or(&rates.ViewerSockets, 20)
+		s.rates = &rates
+	}
 	s.sockets.open = make(map[*conn]struct{})
 	s.sockets.empty = sync.NewCond(&s.sockets.mu)
 

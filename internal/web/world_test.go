@@ -44,6 +44,8 @@ type world struct {
 	http   *httptest.Server
 	tokens *auth.Tokens
 	lines  *lines
+	// options are what the server was made of.
+	options web.Options
 	// readBuffer is what the kernel keeps for each client dialled from now on, in
 	// bytes; 0 is its own choice. A small one fills soon, but is slow to read from.
 	readBuffer int
@@ -52,6 +54,7 @@ type world struct {
 	gates map[string]*gate
 	ended map[gid.Session]bool
 	watch map[gid.Session]func()
+	from  auth.Client // of the last who asked for viewer
 }
 
 // newWorld returns a running world. change may adjust its options.
@@ -76,6 +79,7 @@ func newWorld(t *testing.T, change ...func(*web.Options)) *world {
 	for _, f := range change {
 		f(&o)
 	}
+	w.options = o
 	if w.server, err = web.New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +149,13 @@ func (w *world) Watch(s gid.Session, ended func()) (stop func()) {
 		defer w.mu.Unlock()
 		delete(w.watch, s)
 	}
+}
+
+// client returns whose operation asked for the field viewer last.
+func (w *world) client() auth.Client {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.from
 }
 
 // A gate holds the field wait of one key until it is opened.
@@ -312,6 +323,9 @@ func (r resolvers) Hello(_ context.Context, name *string) (string, error) {
 }
 
 func (r resolvers) Viewer(ctx context.Context) (*string, error) {
+	r.w.mu.Lock()
+	r.w.from = auth.ClientFrom(ctx)
+	r.w.mu.Unlock()
 	v := auth.ViewerFrom(ctx)
 	if !v.SignedIn() {
 		return nil, nil

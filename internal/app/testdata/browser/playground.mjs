@@ -38,6 +38,29 @@ try {
   const { value: title } = await lines.next();
   await result.getByText(title).first().waitFor();
   console.log('the post has arrived');
+
+  // Its policy holds: a script that somebody gets into the page doesn't run, and nothing goes out to another host.
+  page.removeAllListeners();
+  const got = await page.evaluate(async () => {
+    const script = document.createElement('script');
+    script.textContent = 'window.injected = true';
+    document.head.append(script);
+    const handler = document.createElement('b');
+    handler.setAttribute('onclick', 'window.injected = true');
+    document.body.append(handler);
+    handler.click();
+    // Later, for what the debugger itself evaluates is exempt.
+    const evaluated = await new Promise((resolve) => setTimeout(() => {
+      try { resolve((0, eval)('true')); } catch { resolve(false); }
+    }));
+    const blocked = new Promise((resolve) => document.addEventListener('securitypolicyviolation', (e) => {
+      if (e.effectiveDirective === 'connect-src') resolve(true);
+    }));
+    const sent = await fetch('https://stranger.example/').then(() => true, () => false);
+    return { injected: window.injected === true, evaluated, sent, blocked: await blocked };
+  });
+  if (got.injected || got.evaluated || got.sent || !got.blocked) fail(`its policy lets through: ${JSON.stringify(got)}`);
+  console.log('the policy holds');
 } catch (e) {
   fail(e.message);
 }
