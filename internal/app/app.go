@@ -23,6 +23,7 @@ import (
 	"tidings/graph"
 	"tidings/internal/auth"
 	"tidings/internal/config"
+	"tidings/internal/cost"
 	"tidings/internal/demo"
 	"tidings/internal/eventlog"
 	"tidings/internal/live"
@@ -112,6 +113,8 @@ func (a *App) open(ctx context.Context) (err error) {
 		Log:        a.log,
 		Origins:    a.cfg.Origins,
 		MaxBody:    a.cfg.MaxBody,
+		Cost:       cost.Limits(a.cfg.Limits),
+		Production: a.cfg.Production,
 		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
 		Ready:      a.ready,

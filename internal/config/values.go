@@ -215,6 +215,14 @@ func parseLevel(s string) (slog.Level, error) {
 	return 0, errors.New("expected debug, info, warn or error")
 }
 
+func parseCount(s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("expected a number from %d to %d", least, most)
+	}
+	return n, nil
+}
+
 func parseBool(s string) (bool, error) {
 	b, err := strconv.ParseBool(s)
 	if err != nil {

@@ -221,7 +221,10 @@ func (m *meter) fail(err error) {
 
 // invalid is an error as validation finds it.
 func invalid(at *ast.Position, format string, args ...any) *gqlerror.Error {
-	err := gqlerror.ErrorPosf(at, format, args...)
+	err := gqlerror.Errorf(format, args...)
+	if at != nil {
+		err = gqlerror.ErrorPosf(at, format, args...)
+	}
 	err.Extensions = map[string]any{"code": validationFailed}
 	return err
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -11,48 +10,69 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"tidings/internal/cost"
 	"tidings/internal/fault"
 )
-
-// maxTokens bounds a document, in tokens. It bounds how deep the parser and
-// what comes after it recurse, too.
-const maxTokens = 15000
 
 // engine runs operations, for every transport in the same way.
 type engine struct {
 	exec    *executor.Executor
 	present graphql.ErrorPresenterFunc
+	charges func(context.Context, int) error // nil: nothing is charged
 }
 
-func newEngine(schema graphql.ExecutableSchema, extensions []graphql.HandlerExtension, present graphql.ErrorPresenterFunc, log *slog.Logger) *engine {
-	if present == nil {
-		present = fault.Presenter(log)
+// newEngine makes an engine of the options of a Server. The error names what is
+// wrong with the schema.
+func newEngine(o Options) (*engine, error) {
+	judge, err := cost.New(o.Schema.Schema(), o.Cost, o.Production)
+	if err != nil {
+		return nil, err
 	}
-	e := &engine{exec: executor.New(schema), present: present}
+	e := &engine{exec: executor.New(o.Schema), present: o.Presenter, charges: o.Charge}
+	if e.present == nil {
+		e.present = fault.Presenter(o.Log)
+	}
 	e.exec.SetErrorPresenter(e.present)
-	e.exec.SetRecoverFunc(fault.Recover(log))
-	e.exec.SetParserTokenLimit(maxTokens)
-	e.exec.Use(extension.Introspection{})
-	for _, x := range extensions {
+	e.exec.SetRecoverFunc(fault.Recover(o.Log))
+	e.exec.SetQueryCache(newDocuments(judge))
+	if !o.Production {
+		e.exec.Use(extension.Introspection{})
+	}
+	for _, x := range o.Extensions {
 		e.exec.Use(x)
 	}
-	return e
+	return e, nil
 }
 
-// begin parses and validates an operation, once for as often as it will run. If
-// there is something wrong with it, refused is the response that says so.
+// begin judges and validates an operation, once for as often as it will run,
+// and charges for it. If it must not run, refused is the response that says so.
 func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, refused *graphql.Response) {
+	oc, points, refused := e.admit(ctx, p)
+	if refused != nil {
+		points = refusedPoints
+	}
+	if err := e.charge(ctx, points); err != nil {
+		refused = e.refuse(ctx, err)
+	}
+	return oc, refused
+}
+
+func (e *engine) admit(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			refused = e.recovered(ctx, v)
 		}
 	}()
-	ctx = graphql.StartOperationTrace(ctx)
+	in := &entrance{params: p}
+	ctx = context.WithValue(graphql.StartOperationTrace(ctx), entranceKey{}, in)
 	oc, errs := e.exec.CreateOperationContext(ctx, p)
-	if len(errs) > 0 {
-		return oc, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
+	if in.errs != nil {
+		errs = in.errs
 	}
-	return oc, nil
+	if len(errs) > 0 {
+		return oc, 0, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
+	}
+	return oc, in.points, nil
 }
 
 // run executes an operation. A nil response means that a subscription's

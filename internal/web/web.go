@@ -36,6 +36,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"tidings/internal/auth"
+	"tidings/internal/cost"
 	"tidings/internal/live"
 )
 
@@ -45,8 +46,7 @@ type Options struct {
 	Schema graphql.ExecutableSchema
 	// Extensions see every operation of every transport, the first outermost.
 	// One that is a graphql.OperationParameterMutator is asked before the
-	// document is parsed and validated: that is where an operation's cost can
-	// be judged before it costs anything.
+	// document is parsed.
 	Extensions []graphql.HandlerExtension
 	// Presenter turns the errors of resolvers into what clients see. nil is
 	// fault.Presenter, which knows no errors but faults.
@@ -65,6 +65,16 @@ type Options struct {
 	Playground http.Handler
 	// SDL is the text of /schema.graphql.
 	SDL string
+	// Cost bounds documents before they are validated. Zero fields have the
+	// defaults.
+	Cost cost.Limits
+	// Charge is asked for the points of each operation before it runs, with who
+	// asks in its context: its cost, or 10 for one that is refused. The error,
+	// a fault, is what the operation is refused with. nil charges nothing.
+	Charge func(ctx context.Context, points int) error
+	// Production hides what helps people who write clients, and who attack: the
+	// introspection, suggestions in errors, Playground and SDL.
+	Production bool
 	// Ready tells whether operations can succeed now. An [Unready] it returns
 	// says why in the answer of /readyz, any other error only in the log. It
 	// may be nil, and has 2 s.
@@ -170,9 +180,13 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
+	engine, err := newEngine(o)
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
 	s := &Server{
 		hub: o.Hub, tokens: o.Tokens, log: o.Log, origins: allowed,
-		engine:  newEngine(o.Schema, o.Extensions, o.Presenter, o.Log),
+		engine:  engine,
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}
 	or(&s.maxBody, 256<<10)
@@ -181,10 +195,12 @@ func New(o Options) (*Server, error) {
 
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", allowed.share(http.HandlerFunc(s.serveGraphQL)))
-	mux.Handle("/schema.graphql", allowed.share(read(serveSDL(o.SDL))))
 	mux.Handle("/healthz", read(http.HandlerFunc(serveHealth)))
 	mux.Handle("/readyz", read(http.HandlerFunc(s.serveReady)))
-	if o.Playground != nil {
+	if !o.Production {
+		mux.Handle("/schema.graphql", allowed.share(read(serveSDL(o.SDL))))
+	}
+	if o.Playground != nil && !o.Production {
 		mux.Handle("/{$}", read(o.Playground))
 		mux.Handle("/playground/", read(o.Playground))
 	}
