@@ -81,6 +81,7 @@ const (
 	// ReasonFragments is a document that becomes larger than ten times
 	// Limits.Tokens, in fields and fragments, when the fragments of every
 	// definition are written out: validation takes as long as that.
+	// It is a document, too, whose fields are too many to compare.
 	ReasonFragments = "FRAGMENTS"
 	// ReasonIntrospection is introspection nested deeper than 20 fields.
 	ReasonIntrospection = "INTROSPECTION_DEPTH"

@@ -212,3 +212,34 @@ func aliases(n int) string {
 	}
 	return b.String()
 }
+
+// introspection is what GraphiQL sends, as graphql-js's getIntrospectionQuery
+// writes it with all options.
+const introspection = `query IntrospectionQuery {
+  __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }
+    types { ...FullType }
+    directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
+fragment FullType on __Type { kind name description specifiedByURL isOneOf
+  fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason }
+  inputFields(includeDeprecated: true) { ...InputValue }
+  interfaces { ...TypeRef }
+  enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+  possibleTypes { ...TypeRef } }
+fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+fragment TypeRef on __Type { kind name ` + ofTypes + `}`
+
+const ofTypes = `ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+  ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }`
+
+// TestIntrospection holds that tools work: what they ask is within the limits,
+// and costs about a tenth of a point for each thing that the answer has.
+func TestIntrospection(t *testing.T) {
+	points, err := admit(judge(t, cost.Limits{}, false), introspection, "", nil)
+	if err != nil || points < 500 || points > 4000 {
+		t.Errorf("%d, %v", points, err)
+	}
+	t.Log(points)
+	if _, err := admit(judge(t, cost.Limits{}, true), introspection, "", nil); verdict(err) != "GRAPHQL_VALIDATION_FAILED" {
+		t.Errorf("private: %v", err)
+	}
+}

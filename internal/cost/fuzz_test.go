@@ -127,6 +127,28 @@ func TestMerging(t *testing.T) {
 	}
 }
 
+// TestMergingInterfaces: each level doubles what must be compared.
+func TestMergingInterfaces(t *testing.T) {
+	j, err := cost.New(merging, cost.Limits{Tokens: 400}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := func(depth int) string {
+		return "{ pet {" + strings.Repeat(" ... on Dog { friend { name } } ... on Cat { friend { name } } friend {", depth) + " name" + strings.Repeat(" }", depth) + " } }"
+	}
+	if _, err := admit(j, document(8), "", nil); err != nil {
+		t.Error(err)
+	}
+	d, err := j.Parse(document(13))
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := d.Validate()
+	if len(errs) != 1 || verdict(errs[0]) != cost.ReasonFragments {
+		t.Errorf("%v", errs)
+	}
+}
+
 // FuzzMerging compares our rule with gqlparser's, which takes all lists and all
 // objects for equal as arguments.
 func FuzzMerging(f *testing.F) {

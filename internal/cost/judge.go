@@ -3,6 +3,7 @@ package cost
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -47,7 +48,7 @@ type Document struct {
 	Query *ast.QueryDocument
 	judge *Judge
 	plans map[*ast.OperationDefinition]*plan
-	nodes int
+	parts int
 	text  int // its length in bytes
 }
 
@@ -83,7 +84,7 @@ func (j *Judge) Parse(text string) (*Document, error) {
 		m.err = over(ReasonFragments, most(written), limit,
 			"With all fragments written out the document has %d fields and fragments; at most %d are allowed.")
 	}
-	d.nodes = most(written)
+	d.parts = m.parts + strings.Count(text, "#") // comments, at most
 	return d, m.err
 }
 
@@ -159,5 +160,5 @@ func (d *Document) Cost(operation string, variables map[string]any) (int, error)
 	return points, nil
 }
 
-// Bytes is about what the document takes in memory.
-func (d *Document) Bytes() int { return d.text + 1000*(d.nodes+1) }
+// Bytes is what the document takes in memory: about that, or less.
+func (d *Document) Bytes() int { return 1500 + d.text + 350*d.parts }

@@ -37,6 +37,7 @@ type meter struct {
 	judge     *Judge
 	doc       *ast.QueryDocument
 	fragments map[fragmentKey]*size // nil while it is being measured
+	parts     int                   // names, values, fields, ...: what the document takes in memory
 	err       error
 }
 
@@ -180,6 +181,7 @@ func (m *meter) value(v *ast.Value, depth int) {
 		m.name(v.Raw)
 	}
 	m.nested(depth)
+	m.parts++
 	for _, c := range v.Children {
 		m.name(c.Name)
 		m.value(c.Value, depth+1)
@@ -208,6 +210,7 @@ func (m *meter) nested(depth int) {
 }
 
 func (m *meter) name(name string) {
+	m.parts++
 	if len(name) > maxName {
 		m.fail(over(ReasonNames, len(name), maxName, "A name is %d bytes long; at most %d are allowed."))
 	}

@@ -18,15 +18,38 @@ import (
 // one object. These two are gone through apart, as Simon Adameit describes for
 // Sangria and graphql-java have it.
 //
+// What is selected of an interface is compared once for each object type beside
+// it, level by level, so that a few fields can become very many comparisons: they
+// are counted, and a document is refused that needs more than five for each of
+// the fields that it may have.
+//
 // The document must be valid otherwise.
 type merger struct {
 	schema *ast.Schema
 	fail   func(*gqlerror.Error)
+	limit  int
+	done   int             // fields compared
 	failed map[string]bool // response name and reason: both passes find the same
 }
 
+func newMerger(j *Judge, fail func(*gqlerror.Error)) *merger {
+	return &merger{schema: j.schema, fail: fail, limit: 5 * maxWrittenOut * j.limits.Tokens, failed: map[string]bool{}}
+}
+
+// count counts the fields of a group, and tells whether they may be compared.
+func (m *merger) count(group []*ast.Field) bool {
+	if m.done > m.limit {
+		return false
+	}
+	if m.done += len(group); m.done > m.limit {
+		m.fail(gqlerror.Wrap(over(ReasonFragments, m.done, m.limit, "To see whether fields can be merged, %d must be compared; at most %d are allowed.")))
+		return false
+	}
+	return true
+}
+
 func (m *merger) operation(op *ast.OperationDefinition) {
-	m.failed = map[string]bool{}
+	clear(m.failed)
 	sets := []ast.SelectionSet{op.SelectionSet}
 	m.shapes(sets)
 	m.sameFields(sets)
@@ -35,6 +58,9 @@ func (m *merger) operation(op *ast.OperationDefinition) {
 // shapes: SameResponseShape.
 func (m *merger) shapes(sets []ast.SelectionSet) {
 	for _, group := range collect(sets) {
+		if !m.count(group) {
+			return
+		}
 		first := group[0]
 		for _, f := range group[1:] {
 			if f != first && !m.sameShape(f.Definition.Type, first.Definition.Type) {
@@ -51,6 +77,9 @@ func (m *merger) shapes(sets []ast.SelectionSet) {
 func (m *merger) sameFields(sets []ast.SelectionSet) {
 	for _, group := range collect(sets) {
 		for _, together := range meeting(group) {
+			if !m.count(together) {
+				return
+			}
 			first := together[0]
 			for _, f := range together[1:] {
 				switch {

@@ -67,7 +67,9 @@ func (d *Document) Validate() (errs gqlerror.List) {
 		}
 	}()
 	fail := func(err *gqlerror.Error) {
-		err.Extensions = map[string]any{"code": validationFailed}
+		if err.Err == nil {
+			err.Extensions = map[string]any{"code": validationFailed}
+		}
 		errs = append(errs, err)
 		if len(errs) >= maxErrors {
 			panic(enough{})
@@ -89,9 +91,9 @@ func (d *Document) Validate() (errs gqlerror.List) {
 	}
 	core.Walk(d.judge.schema, d.Query, observers)
 	if len(errs) == 0 {
+		m := newMerger(d.judge, fail)
 		for _, op := range d.Query.Operations {
-			merging := merger{schema: d.judge.schema, fail: fail}
-			merging.operation(op)
+			m.operation(op)
 		}
 	}
 	return errs
