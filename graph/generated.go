@@ -896,6 +896,30 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../schema.graphqls", Input: `"""
+What a field costs each time it is answered, in points, or what an argument adds to that. Without it a field that returns
+objects costs 1, any other 0.1. After https://ibm.github.io/graphql-specs/cost-spec.html, as is @listSize.
+"""
+directive @cost(
+  "A number."
+  weight: String!
+) on FIELD_DEFINITION | ARGUMENT_DEFINITION
+
+"How many elements a field has: what it costs is multiplied by that."
+directive @listSize(
+  "At most; what asks for more is refused."
+  assumedSize: Int
+  "The arguments that say how many: numbers, or lists of as many elements."
+  slicingArguments: [String!]
+  "How many there are without any of these arguments."
+  slicingArgumentDefaultValue: Int
+  "The fields of what is returned that have so many elements, each of them; without it the field itself."
+  sizedFields: [String!]
+) on FIELD_DEFINITION
+
+"Checks or sets a password or a session. An operation may have one such field."
+directive @authenticates on FIELD_DEFINITION
+
+"""
 A point in time: RFC 3339 in UTC, to the microsecond, such as "2026-11-21T09:30:00.123456Z".
 """
 scalar DateTime @specifiedBy(url: "https://scalars.graphql.org/andimarek/date-time")
@@ -1004,7 +1028,7 @@ type User implements Node {
     last: Int
     "Only those in front of this edge cursor."
     before: String
-  ): PostConnection!
+  ): PostConnection! @listSize(assumedSize: 100, slicingArguments: ["first", "last"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
 }
 
 "Something a user wrote. A draft is seen by its author and by admins only."
@@ -1014,7 +1038,7 @@ type Post implements Node {
   "The title: 3 to 200 characters."
   title: String!
   "The text: 1 to 40,000 characters."
-  content: String!
+  content: String! @cost(weight: "3")
   "Whether everyone may see it."
   published: Boolean!
   "When it first became public; null if it never did."
@@ -1035,7 +1059,7 @@ type Post implements Node {
     last: Int
     "Only those in front of this edge cursor."
     before: String
-  ): CommentConnection!
+  ): CommentConnection! @listSize(assumedSize: 100, slicingArguments: ["first", "last"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
 }
 
 "What a user said about a post. It is visible where its post is."
@@ -1043,7 +1067,7 @@ type Comment implements Node {
   "The comment's id."
   id: ID!
   "The text: 1 to 10,000 characters."
-  content: String!
+  content: String! @cost(weight: "1")
   "Who wrote it."
   author: User!
   "What it is about."
@@ -1057,37 +1081,37 @@ type Comment implements Node {
 "A page of users."
 type UserConnection {
   "The users with their cursors."
-  edges: [UserEdge!]!
+  edges: [UserEdge!]! @cost(weight: "0")
   "The users alone."
   nodes: [User!]!
   "Where the page stands."
   pageInfo: PageInfo!
   "How many there are on all pages; counted only when asked for."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: "2")
 }
 
 "A page of posts."
 type PostConnection {
   "The posts with their cursors."
-  edges: [PostEdge!]!
+  edges: [PostEdge!]! @cost(weight: "0")
   "The posts alone."
   nodes: [Post!]!
   "Where the page stands."
   pageInfo: PageInfo!
   "How many there are on all pages; counted only when asked for."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: "2")
 }
 
 "A page of comments."
 type CommentConnection {
   "The comments with their cursors."
-  edges: [CommentEdge!]!
+  edges: [CommentEdge!]! @cost(weight: "0")
   "The comments alone."
   nodes: [Comment!]!
   "Where the page stands."
   pageInfo: PageInfo!
   "How many there are on all pages; counted only when asked for."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: "2")
 }
 
 "A user in a connection."
@@ -1125,7 +1149,7 @@ type Query {
   nodes(
     "At most 100 ids."
     ids: [ID!]!
-  ): [Node]!
+  ): [Node]! @listSize(assumedSize: 100, slicingArguments: ["ids"])
   "Who is signed in; null for anonymous visitors."
   viewer: User
   """
@@ -1143,7 +1167,7 @@ type Query {
   "Users, newest first unless ordered otherwise."
   users(
     "Only those whose username or full name contains this, for admins also those whose e-mail address does; regardless of case; up to 100 characters."
-    search: String
+    search: String @cost(weight: "20")
     "In which order."
     orderBy: UserOrder
     "How many, from the front: 1 to 100. Without first and last: 20."
@@ -1154,7 +1178,7 @@ type Query {
     last: Int
     "Only those in front of this edge cursor."
     before: String
-  ): UserConnection!
+  ): UserConnection! @listSize(assumedSize: 100, slicingArguments: ["first", "last"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
   "A post by id; null if there is none, or none that the viewer may see."
   post(
     "The post's id."
@@ -1176,7 +1200,7 @@ type Query {
     last: Int
     "Only those in front of this edge cursor."
     before: String
-  ): PostConnection!
+  ): PostConnection! @listSize(assumedSize: 100, slicingArguments: ["first", "last"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
   "Full-text search over titles and texts of posts, best match first."
   searchPosts(
     "Words that must all occur, \"quoted phrases\", ` + "`" + `or` + "`" + ` between alternatives, ` + "`" + `-` + "`" + ` before what must not occur; up to 500 characters."
@@ -1185,7 +1209,7 @@ type Query {
     first: Int
     "Only those behind this edge cursor of the same search."
     after: String
-  ): PostConnection!
+  ): PostConnection! @cost(weight: "20") @listSize(assumedSize: 100, slicingArguments: ["first"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
 }
 
 "A new account."
@@ -1285,19 +1309,19 @@ type Mutation {
   createUser(
     "The account."
     input: CreateUserInput!
-  ): User!
+  ): User! @cost(weight: "100") @authenticates
   "Changes one's own account; admins change any."
   updateUser(
     "Whose account."
     id: ID!
     "What to change."
     input: UpdateUserInput!
-  ): User!
+  ): User! @cost(weight: "10")
   "Deletes one's own account (admins: any), and with it its posts, their comments, its comments and its sessions. Gives the user as it was. The last active admin can't be deleted (CONFLICT, LAST_ADMIN)."
   deleteUser(
     "Whose account."
     id: ID!
-  ): User!
+  ): User! @cost(weight: "10")
   """
   Signs in. An unknown login and a wrong password are the same UNAUTHENTICATED. Who fails too often must wait in between
   (RATE_LIMITED, with retryAfter), and is never locked out.
@@ -1305,7 +1329,7 @@ type Mutation {
   logIn(
     "Who, and the password."
     input: LogInInput!
-  ): Session!
+  ): Session! @cost(weight: "100") @authenticates
   """
   Exchanges a refresh token for a new access token and a new refresh token. Presented again within 10 seconds it gives
   the same successor, so tabs may refresh at once; presented later it ends the session, for somebody may have stolen it.
@@ -1313,48 +1337,48 @@ type Mutation {
   refreshSession(
     "The newest refresh token of the session; if left out, that of the cookie."
     refreshToken: String
-  ): Session!
+  ): Session! @cost(weight: "10") @authenticates
   "Ends the viewer's session: within a second its access tokens are good nowhere any more, within five its sockets are closed. True."
-  logOut: Boolean!
+  logOut: Boolean! @cost(weight: "10")
   "Changes the viewer's password, ends all their other sessions, and renews this one."
   changePassword(
     "The old password and the new one."
     input: ChangePasswordInput!
-  ): Session!
+  ): Session! @cost(weight: "200") @authenticates
   "Writes a post as the viewer."
   createPost(
     "The post."
     input: CreatePostInput!
-  ): Post!
+  ): Post! @cost(weight: "10")
   "Changes one of the viewer's posts (admins: any), publishes it or takes it back."
   updatePost(
     "Which post."
     id: ID!
     "What to change."
     input: UpdatePostInput!
-  ): Post!
+  ): Post! @cost(weight: "10")
   "Deletes one of the viewer's posts (admins: any) with its comments. Gives the post as it was; its connections are empty."
   deletePost(
     "Which post."
     id: ID!
-  ): Post!
+  ): Post! @cost(weight: "10")
   "Comments on a post as the viewer."
   addComment(
     "The comment."
     input: AddCommentInput!
-  ): Comment!
+  ): Comment! @cost(weight: "10")
   "Changes one of the viewer's comments (admins: any)."
   updateComment(
     "Which comment."
     id: ID!
     "What to change."
     input: UpdateCommentInput!
-  ): Comment!
+  ): Comment! @cost(weight: "10")
   "Deletes one of the viewer's comments (admins: any). Gives the comment as it was."
   deleteComment(
     "Which comment."
     id: ID!
-  ): Comment!
+  ): Comment! @cost(weight: "10")
 }
 
 """
@@ -8379,6 +8403,41 @@ var (
 		user.RoleADMIN:  "ADMIN",
 	}
 )
+
+func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]string, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNString2string(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOString2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNString2string(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {
 	if v == nil {

@@ -24,6 +24,7 @@ import (
 	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/config"
+	"tidings/internal/cost"
 	"tidings/internal/demo"
 	"tidings/internal/eventlog"
 	"tidings/internal/live"
@@ -133,6 +134,8 @@ func (a *App) open(ctx context.Context) (err error) {
 		Proxies:    a.cfg.Proxies,
 		Rates:      a.rates(),
 		MaxBody:    a.cfg.MaxBody,
+		Cost:       cost.Limits(a.cfg.Limits),
+		Production: a.cfg.Production,
 		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
 		Ready:      a.ready,

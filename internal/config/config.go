@@ -30,6 +30,10 @@ type Config struct {
 	Proxies []netip.Prefix
 	// MaxBody bounds a request's body, in bytes.
 	MaxBody int64
+	// Limits bound an operation before it runs.
+	Limits Limits
+	// Production hides the schema and the playground.
+	Production bool
 	// Rates switches the limits counted per viewer and per address, and the
 	// slowing of failed log-ins.
 	Rates bool
@@ -53,6 +57,12 @@ type Config struct {
 	// Warnings are lines to log once at start: TIDINGS_ variables that mean
 	// nothing, most likely misspelt.
 	Warnings []string
+}
+
+// Limits bound what one GraphQL operation may be, as package cost counts it.
+type Limits struct {
+	Tokens, Depth, RootFields, Aliases, Directives int
+	Cost                                           int // in points
 }
 
 // Dialect names a kind of database.
@@ -110,6 +120,14 @@ func (c Config) LogValue() slog.Value {
 		slog.Any("origins", c.Origins),
 		slog.Any("proxies", c.Proxies),
 		slog.Int64("max_body", c.MaxBody),
+		slog.Group("limits",
+			slog.Int("tokens", c.Limits.Tokens),
+			slog.Int("depth", c.Limits.Depth),
+			slog.Int("root_fields", c.Limits.RootFields),
+			slog.Int("aliases", c.Limits.Aliases),
+			slog.Int("directives", c.Limits.Directives),
+			slog.Int("cost", c.Limits.Cost)),
+		slog.Bool("production", c.Production),
 		slog.Bool("rates", c.Rates),
 		slog.Int("address_points", c.AddressPoints),
 		slog.Int("address_refill", c.AddressRefill),

@@ -128,6 +128,22 @@ var groups = []group{
 				return err
 			},
 		},
+		{
+			name: "production",
+			help: "Hide what helps people who write clients, and who attack: introspection, \"Did you mean …?\" in errors, the playground and /schema.graphql, all together.",
+			set: func(c *Config, v string) (err error) {
+				c.Production, err = parseBool(v)
+				return err
+			},
+		},
+	}},
+	{"Limits of an operation", []*setting{
+		count("max-tokens", 2000, 10, 20_000, "The largest document, in tokens: names, values, punctuation and comments", func(c *Config) *int { return &c.Limits.Tokens }),
+		count("max-depth", 15, 1, 100, "How deep fields may be nested, without those of introspection, and values in arguments", func(c *Config) *int { return &c.Limits.Depth }),
+		count("max-root-fields", 30, 1, 1000, "The most fields at the top of an operation", func(c *Config) *int { return &c.Limits.RootFields }),
+		count("max-aliases", 100, 1, 10_000, "The most aliases in an operation, each fragment counted wherever it is spread", func(c *Config) *int { return &c.Limits.Aliases }),
+		count("max-directives", 50, 1, 10_000, "The most directives in an operation, counted in the same way", func(c *Config) *int { return &c.Limits.Directives }),
+		count("max-cost", 20_000, 1, 1_000_000_000, "The dearest operation, in points: about one for each row that it can read, by @cost and @listSize in the schema", func(c *Config) *int { return &c.Limits.Cost }),
 	}},
 	{"Data", []*setting{
 		{
@@ -194,6 +210,18 @@ var groups = []group{
 			},
 		},
 	}},
+}
+
+// count is a setting that is a number from least to most.
+func count(name string, initial, least, most int, help string, field func(*Config) *int) *setting {
+	return &setting{
+		name: name, arg: "count", initial: strconv.Itoa(initial),
+		help: fmt.Sprintf("%s; from %d to %d.", help, least, most),
+		set: func(c *Config, v string) (err error) {
+			*field(c), err = parseCount(v, least, most)
+			return err
+		},
+	}
 }
 
 func settings() []*setting {

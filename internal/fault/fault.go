@@ -63,10 +63,18 @@ type Error struct {
 	// RetryAfter is how long to wait before trying again; 0 is unsaid. Clients
 	// get whole seconds, rounded up.
 	RetryAfter time.Duration
+	// Over is the limit that was broken; nil unless one was.
+	Over *Over
 	// Err is the cause, for the log only. It may be nil.
 	Err error
 
 	id string // of an INTERNAL that stands in the log already
+}
+
+// Over is how much there was of something, and how much may be.
+type Over struct {
+	Measure      string // what was measured, as in "cost": the extension that shows Value
+	Value, Limit int
 }
 
 // Error is for the log: unlike Message it tells the cause.

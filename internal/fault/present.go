@@ -26,8 +26,8 @@ const maxText = 400
 // Presenter returns gqlgen's error presenter: the one place where an error
 // turns into what a client sees.
 //
-//   - An [Error] shows its message, with code, field, reason and retryAfter
-//     (seconds) as extensions. A cause it has is logged at debug level.
+//   - An [Error] shows its message, with code, field, reason, retryAfter
+//     (seconds), and what it has over a limit, as extensions. A cause it has is logged at debug level.
 //   - A [List] becomes one error each: the presenter hands all but the last to
 //     [graphql.AddError], and so presents them in order. This needs a field
 //     being resolved; outside of one the last stands for all.
@@ -183,6 +183,9 @@ func (at place) error(f *Error) *gqlerror.Error {
 	}
 	if f.RetryAfter > 0 {
 		extensions["retryAfter"] = int(math.Ceil(float64(f.RetryAfter) / float64(time.Second)))
+	}
+	if f.Over != nil {
+		extensions[f.Over.Measure], extensions["limit"] = f.Over.Value, f.Over.Limit
 	}
 	if f.id != "" {
 		extensions["id"] = f.id

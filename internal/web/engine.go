@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -11,12 +10,9 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"tidings/internal/cost"
 	"tidings/internal/fault"
 )
-
-// maxTokens bounds a document, in tokens. It bounds how deep the parser and
-// what comes after it recurse, too.
-const maxTokens = 15000
 
 // engine runs operations, for every transport in the same way.
 type engine struct {
@@ -24,42 +20,62 @@ type engine struct {
 	present graphql.ErrorPresenterFunc
 }
 
-func newEngine(schema graphql.ExecutableSchema, extensions []graphql.HandlerExtension, present graphql.ErrorPresenterFunc, log *slog.Logger) *engine {
-	if present == nil {
-		present = fault.Presenter(log)
+// newEngine makes an engine of the options of a Server. The error names what is
+// wrong with the schema.
+func newEngine(o Options) (*engine, error) {
+	judge, err := cost.New(o.Schema.Schema(), o.Cost, o.Production)
+	if err != nil {
+		return nil, err
 	}
-	e := &engine{exec: executor.New(schema), present: present}
+	e := &engine{exec: executor.New(o.Schema), present: o.Presenter}
+	if e.present == nil {
+		e.present = fault.Presenter(o.Log)
+	}
 	e.exec.SetErrorPresenter(e.present)
-	e.exec.SetRecoverFunc(fault.Recover(log))
-	e.exec.SetParserTokenLimit(maxTokens)
-	e.exec.Use(extension.Introspection{})
-	for _, x := range extensions {
+	e.exec.SetRecoverFunc(fault.Recover(o.Log))
+	e.exec.SetQueryCache(newDocuments(judge))
+	if !o.Production {
+		e.exec.Use(extension.Introspection{})
+	}
+	for _, x := range o.Extensions {
 		e.exec.Use(x)
 	}
-	return e
+	return e, nil
 }
 
-// begin parses and validates an operation, once for as often as it will run. If
-// there is something wrong with it, refused is the response that says so.
+// begin judges and validates an operation, once for as often as it will run,
+// and charges for it. If it must not run, refused is the response that says so.
 func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, refused *graphql.Response) {
+	if err := admit(ctx); err != nil {
+		return nil, e.refuse(ctx, err)
+	}
+	oc, points, refused := e.judge(ctx, p)
+	if refused != nil {
+		_ = charge(ctx, refusedCost) // it is refused in any case
+		return oc, refused
+	}
+	if err := charge(ctx, points); err != nil {
+		refused = e.refuse(graphql.WithOperationContext(ctx, oc), err)
+	}
+	return oc, refused
+}
+
+func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			refused = e.recovered(ctx, v)
 		}
 	}()
-	if err := admit(ctx); err != nil {
-		return nil, e.refuse(ctx, err)
-	}
-	ctx = graphql.StartOperationTrace(ctx)
+	in := &entrance{params: p}
+	ctx = context.WithValue(graphql.StartOperationTrace(ctx), entranceKey{}, in)
 	oc, errs := e.exec.CreateOperationContext(ctx, p)
+	if in.errs != nil {
+		errs = in.errs
+	}
 	if len(errs) > 0 {
-		_ = charge(ctx, refusedCost) // it is refused in any case
-		return oc, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
+		return oc, 0, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
 	}
-	if err := charge(ctx, len(oc.Operation.SelectionSet)); err != nil {
-		return oc, e.refuse(graphql.WithOperationContext(ctx, oc), err)
-	}
-	return oc, nil
+	return oc, in.points, nil
 }
 
 // run executes an operation. A nil response means that a subscription's

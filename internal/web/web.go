@@ -38,6 +38,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"tidings/internal/audit"
+	"tidings/internal/cost"
 	"tidings/internal/live"
 	"tidings/internal/rate"
 )
@@ -48,8 +49,7 @@ type Options struct {
 	Schema graphql.ExecutableSchema
 	// Extensions see every operation of every transport, the first outermost.
 	// One that is a graphql.OperationParameterMutator is asked before the
-	// document is parsed and validated: that is where an operation's cost can
-	// be judged before it costs anything.
+	// document is parsed.
 	Extensions []graphql.HandlerExtension
 	// Presenter turns the errors of resolvers into what clients see. nil is
 	// fault.Presenter, which knows no errors but faults.
@@ -73,6 +73,12 @@ type Options struct {
 	Playground http.Handler
 	// SDL is the text of /schema.graphql.
 	SDL string
+	// Cost bounds documents before they are validated. Zero fields have the
+	// defaults.
+	Cost cost.Limits
+	// Production hides what helps people who write clients, and who attack: the
+	// introspection, suggestions in errors, Playground and SDL.
+	Production bool
 	// Ready tells whether operations can succeed now. An [Unready] it returns
 	// says why in the answer of /readyz, any other error only in the log. It
 	// may be nil, and has 2 s.
@@ -181,10 +187,14 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
+	engine, err := newEngine(o)
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
 	s := &Server{
 		hub: o.Hub, guard: o.Guard, log: o.Log, audit: audit.New(o.Log), reports: newReports(), origins: allowed,
 		proxies: o.Proxies,
-		engine:  newEngine(o.Schema, o.Extensions, o.Presenter, o.Log),
+		engine:  engine,
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}
 	or(&s.maxBody, 256<<10)
@@ -202,10 +212,12 @@ func New(o Options) (*Server, error) {
 
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", allowed.share(http.HandlerFunc(s.serveGraphQL)))
-	mux.Handle("/schema.graphql", allowed.share(read(serveSDL(o.SDL))))
 	mux.Handle("/healthz", read(http.HandlerFunc(serveHealth)))
 	mux.Handle("/readyz", read(http.HandlerFunc(s.serveReady)))
-	if o.Playground != nil {
+	if !o.Production {
+		mux.Handle("/schema.graphql", allowed.share(read(serveSDL(o.SDL))))
+	}
+	if o.Playground != nil && !o.Production {
 		mux.Handle("/{$}", read(o.Playground))
 		mux.Handle("/playground/", read(o.Playground))
 	}
