@@ -77,10 +77,11 @@ func (r *Resolver) authorOf(ctx context.Context, c *ent.Client, id gid.Post) (gi
 	return p.AuthorID, nil
 }
 
-// visible is NOT_FOUND for a post that the viewer may not see.
-func (r *Resolver) visible(ctx context.Context, c *ent.Client, id gid.Post) error {
-	_, err := r.authorOf(ctx, c, id)
-	if ent.IsNotFound(err) {
+// visible is NOT_FOUND for a post that the viewer may not see. In a transaction, given ent.LockShared, the post stays
+// as it was found: who hides it comes before or after.
+func (r *Resolver) visible(ctx context.Context, c *ent.Client, id gid.Post, lock ...func(*sql.Selector)) error {
+	found, err := c.Post.Query().Where(post.ID(id)).Modify(lock...).Select(post.FieldID).All(ctx)
+	if err == nil && len(found) == 0 {
 		return fault.NotFound("there is no such post")
 	}
 	return err

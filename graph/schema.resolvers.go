@@ -108,9 +108,12 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User
 		return nil, err
 	}
 	var deleted *ent.User
-	err = r.write(ctx, ent.UserType, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
+	err = r.write(ctx, ent.UserType, func(ctx context.Context, tx *ent.Client) (events []event.Event, err error) {
 		_, err = tx.User.Query().Where(user.ID(uid)).Only(ctx)
 		if err := owned(ctx, "user", uid, err); err != nil {
+			return nil, err
+		}
+		if events, err = r.hidePosts(ctx, tx, uid); err != nil {
 			return nil, err
 		}
 		gone, err := relay.Keep(ctx, tx.User.Query().Where(user.ID(uid)))
@@ -121,7 +124,7 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User
 			return nil, err
 		}
 		deleted, err = gone.Node(ctx, tx.User.Query())
-		return nil, err
+		return events, err
 	})
 	return deleted, err
 }
@@ -217,6 +220,15 @@ func (r *mutationResolver) UpdatePost(ctx context.Context, id string, input mode
 				events = append(events, event.NewPostCreated(pid, author))
 			}
 		}
+		if published != nil && !*published {
+			public, err := tx.Post.Update().Where(post.ID(pid), post.Published(true)).SetPublished(false).Save(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if public > 0 {
+				events = append(events, event.NewPostHidden(pid))
+			}
+		}
 		return events, tx.Post.UpdateOneID(pid).SetNillableTitle(title).SetNillableContent(content).SetNillablePublished(published).Exec(ctx)
 	})
 	if err != nil {
@@ -249,7 +261,7 @@ func (r *mutationResolver) DeletePost(ctx context.Context, id string) (*ent.Post
 			return nil, err
 		}
 		deleted, err = gone.Node(ctx, tx.Post.Query())
-		return nil, err
+		return []event.Event{event.NewPostHidden(pid)}, err
 	})
 	return deleted, err
 }
@@ -269,7 +281,7 @@ func (r *mutationResolver) AddComment(ctx context.Context, input model.AddCommen
 	}
 	id := gid.NewComment()
 	err = r.write(ctx, ent.CommentType, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-		if err := r.visible(ctx, tx, pid); err != nil {
+		if err := r.visible(ctx, tx, pid, ent.LockShared); err != nil {
 			return nil, err
 		}
 		err := tx.Comment.Create().SetID(id).SetAuthorID(viewer.User).SetPostID(pid).SetContent(input.Content).Exec(ctx)
@@ -469,6 +481,9 @@ func (r *subscriptionResolver) CommentAdded(ctx context.Context, postID string, 
 		Load: func(ctx context.Context, e event.Event) (*ent.Comment, bool, error) {
 			c, err := relay.Node(ctx, r.Ent.Comment.Query().Where(comment.ID(gid.CommentOf(e.Subject))))
 			return c, c != nil, err
+		},
+		Lasts: func(ctx context.Context) (bool, error) {
+			return r.Ent.Post.Query().Where(post.ID(pid)).Exist(ctx)
 		},
 	})
 }

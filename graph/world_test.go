@@ -110,6 +110,13 @@ func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.
 	return nil
 }
 
+func (l *recordingLog) Append(_ context.Context, _ *ent.Client, events []event.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, events...)
+	return nil
+}
+
 func (l *recordingLog) Head(context.Context) (event.Cursor, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
