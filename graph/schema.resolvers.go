@@ -482,9 +482,7 @@ func (r *subscriptionResolver) CommentAdded(ctx context.Context, postID string, 
 			c, err := relay.Node(ctx, r.Ent.Comment.Query().Where(comment.ID(gid.CommentOf(e.Subject))))
 			return c, c != nil, err
 		},
-		Lasts: func(ctx context.Context) (bool, error) {
-			return r.Ent.Post.Query().Where(post.ID(pid)).Exist(ctx)
-		},
+		Lasts: func(ctx context.Context) (bool, error) { return r.sees(ctx, r.Ent, pid) },
 	})
 }
 
