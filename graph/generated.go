@@ -1394,7 +1394,9 @@ type Subscription {
     "A cursor, or the id of the last post that this stream delivered."
     after: Cursor
   ): Post!
-  "Somebody commented on the post."
+  """
+  Somebody commented on the post. It completes when the viewer may no longer see the post: it was taken back, or deleted.
+  """
   commentAdded(
     "Which post."
     postId: ID!

@@ -30,6 +30,8 @@ type Log interface {
 	// Write runs fn in a transaction and commits the events that it returns with it, or nothing at all. fn may run
 	// again when the database asks for it.
 	Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) error
+	// Append appends events in a transaction of Write, before those that fn returns, of which there must be some.
+	Append(ctx context.Context, tx *ent.Client, events []event.Event) error
 	// Head returns the place of the newest event.
 	Head(ctx context.Context) (event.Cursor, error)
 }

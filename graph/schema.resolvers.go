@@ -148,6 +148,10 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User
 		if err := notLast(admins, uid); err != nil {
 			return nil, err
 		}
+		hidden, err := r.hidePosts(ctx, tx, uid)
+		if err != nil {
+			return nil, err
+		}
 		if events, err = r.Sessions.EndAll(ctx, tx, uid, gid.Session{}); err != nil {
 			return nil, err
 		}
@@ -162,7 +166,7 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, id string) (*ent.User
 			events = append(events, event.NewUserChanged(uid))
 		}
 		deleted, err = gone.Node(ctx, tx.User.Query())
-		return events, err
+		return append(hidden, events...), err
 	})
 	if err != nil {
 		return nil, err
@@ -298,6 +302,15 @@ func (r *mutationResolver) UpdatePost(ctx context.Context, id string, input mode
 				events = append(events, event.NewPostCreated(pid, author))
 			}
 		}
+		if published != nil && !*published {
+			public, err := tx.Post.Update().Where(post.ID(pid), post.Published(true)).SetPublished(false).Save(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if public > 0 {
+				events = append(events, event.NewPostHidden(pid))
+			}
+		}
 		return events, tx.Post.UpdateOneID(pid).SetNillableTitle(title).SetNillableContent(content).SetNillablePublished(published).Exec(ctx)
 	})
 	if err != nil {
@@ -330,7 +343,7 @@ func (r *mutationResolver) DeletePost(ctx context.Context, id string) (*ent.Post
 			return nil, err
 		}
 		deleted, err = gone.Node(ctx, tx.Post.Query())
-		return nil, err
+		return []event.Event{event.NewPostHidden(pid)}, err
 	})
 	return deleted, err
 }
@@ -350,7 +363,7 @@ func (r *mutationResolver) AddComment(ctx context.Context, input model.AddCommen
 	}
 	id := gid.NewComment()
 	err = r.write(ctx, ent.CommentType, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-		if err := r.visible(ctx, tx, pid); err != nil {
+		if err := r.visible(ctx, tx, pid, ent.LockShared); err != nil {
 			return nil, err
 		}
 		err := tx.Comment.Create().SetID(id).SetAuthorID(viewer.User).SetPostID(pid).SetContent(input.Content).Exec(ctx)
@@ -555,6 +568,7 @@ func (r *subscriptionResolver) CommentAdded(ctx context.Context, postID string, 
 			c, err := relay.Node(ctx, r.Ent.Comment.Query().Where(comment.ID(gid.CommentOf(e.Subject))))
 			return c, c != nil, err
 		},
+		Lasts: func(ctx context.Context) (bool, error) { return r.sees(ctx, r.Ent, pid) },
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,7 @@ type recordingLog struct {
 	client *ent.Client
 	mu     sync.Mutex
 	events []event.Event
+	atOnce int // the most events it was given at once
 }
 
 func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.Client) ([]event.Event, error)) error {
@@ -117,14 +119,31 @@ func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	return l.Append(ctx, nil, events)
+}
+
+func (l *recordingLog) Append(_ context.Context, _ *ent.Client, events []event.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.events = append(l.events, events...)
+	l.events, l.atOnce = append(l.events, events...), max(l.atOnce, len(events))
 	return nil
 }
 
 func (l *recordingLog) Since(context.Context, event.Kind, time.Time) ([]event.Event, error) {
 	return nil, nil
+}
+
+// all returns the events since taken was last called, and most how many of all were the most at once.
+func (l *recordingLog) all() []event.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.events)
+}
+
+func (l *recordingLog) most() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.atOnce
 }
 
 func (l *recordingLog) Head(context.Context) (event.Cursor, error) {

@@ -18,14 +18,20 @@ import (
 )
 
 // Kind is what happened. It reads <item>_<happened>: before the underscore stands the kind of id (package gid) that
-// the item has. A post or a comment has at most one event of a kind. Kinds are stored in the log: a name is never given
-// a new meaning.
+// the item has. Kinds are stored in the log: a name is never given a new meaning.
+//
+// A post is created, and a comment added, at most once: to resume behind the item is to resume behind that event. Of
+// the other kinds an item may have any number of events, and nobody resumes behind an item of theirs (Topic.Once). A
+// cursor is of a position, and may stand behind an event of any kind.
 type Kind string
 
 // The kinds.
 const (
 	PostCreated  Kind = "post_created" // a post became public for the first time
 	CommentAdded Kind = "comment_added"
+	// PostHidden: a public post was taken back, or a post, public or not, was deleted. It can be published and taken
+	// back again, any number of times.
+	PostHidden Kind = "post_hidden"
 	// For the nodes themselves: no client subscribes to these.
 	SessionEnded Kind = "session_ended" // its access tokens are no longer good
 	UserChanged  Kind = "user_changed"  // what the user may do has changed: the role, or whether active
@@ -43,7 +49,7 @@ type Event struct {
 	ID       uuid.UUID // of the event itself; fresh, so that its Tag tells two histories of one log apart
 	Kind     Kind
 	Subject  uuid.UUID // the item: the post, the comment
-	Scope    uuid.UUID // what the item belongs to, never zero: the post's author, the comment's post
+	Scope    uuid.UUID // what the item belongs to, never zero: the post's author, the comment's post; of a hidden post itself
 	At       time.Time // when its transaction appended it, by the clock of the writing node; zero until then
 }
 
@@ -56,6 +62,9 @@ func NewPostCreated(p gid.Post, author gid.User) Event {
 func NewCommentAdded(c gid.Comment, on gid.Post) Event {
 	return newEvent(CommentAdded, c.UUID(), on.UUID())
 }
+
+// NewPostHidden says that the post was taken back or deleted. Who may see it still is for its policy to say, at delivery.
+func NewPostHidden(p gid.Post) Event { return newEvent(PostHidden, p.UUID(), p.UUID()) }
 
 // NewSessionEnded says that the session of the user has ended.
 func NewSessionEnded(s gid.Session, of gid.User) Event {
@@ -72,8 +81,8 @@ func newEvent(k Kind, subject, scope uuid.UUID) Event {
 // Tag is what a cursor remembers of the event at its position: the random half of the event's id. It is never 0.
 func (e Event) Tag() uint64 { return binary.BigEndian.Uint64(e.ID[8:]) }
 
-// Topic is what one can subscribe to: the events of a kind, of one scope or of any. It is comparable; the zero Topic
-// is none.
+// Topic is what one can subscribe to: the events of a kind, of one scope or of any, and what may end such a
+// subscription. It is comparable; the zero Topic is none.
 type Topic struct {
 	Kind  Kind
 	Scope uuid.UUID // zero: any
@@ -85,7 +94,7 @@ func Posts() Topic { return Topic{Kind: PostCreated} }
 // PostsBy is the posts of one author.
 func PostsBy(author gid.User) Topic { return Topic{PostCreated, author.UUID()} }
 
-// CommentsOn is the comments on one post.
+// CommentsOn is the comments on one post, and among them, in their order, that the post was hidden.
 func CommentsOn(p gid.Post) Topic { return Topic{CommentAdded, p.UUID()} }
 
 // SessionsEnded is the end of every session.
@@ -94,12 +103,19 @@ func SessionsEnded() Topic { return Topic{Kind: SessionEnded} }
 // UsersChanged is every change of what a user may do.
 func UsersChanged() Topic { return Topic{Kind: UserChanged} }
 
+// Once reports whether an item has at most one event of t's kind, so that an item's id names a place in t.
+func (t Topic) Once() bool { return t.Kind == PostCreated || t.Kind == CommentAdded }
+
 // Covers reports whether e belongs to t.
 func (t Topic) Covers(e Event) bool {
-	return t.Kind == e.Kind && (t.Scope == uuid.Nil || t.Scope == e.Scope)
+	topics := e.Topics()
+	return t == topics[0] || t == topics[1]
 }
 
 // Topics returns the topics that cover e: these and no others.
 func (e Event) Topics() [2]Topic {
+	if e.Kind == PostHidden {
+		return [...]Topic{{PostHidden, uuid.Nil}, {CommentAdded, e.Scope}}
+	}
 	return [...]Topic{{e.Kind, uuid.Nil}, {e.Kind, e.Scope}}
 }

@@ -139,10 +139,8 @@ func (l *Log) write(ctx context.Context, fn func(ctx context.Context, tx *ent.Cl
 	if err != nil {
 		return 0, err
 	}
-	for _, e := range events {
-		if err := l.append(ctx, tx, e); err != nil {
-			return 0, err
-		}
+	if err := l.Append(ctx, tx.Client(), events); err != nil {
+		return 0, err
 	}
 	if err := tx.Commit(); err != nil {
 		return 0, fmt.Errorf("committing: %w", err)
@@ -158,7 +156,19 @@ const (
 	appendPostgres = `INSERT INTO log_inbox (event, kind, subject, scope, at) VALUES ($1, $2, $3, $4, $5)`
 )
 
-func (l *Log) append(ctx context.Context, tx *ent.Tx, e event.Event) error {
+// Append appends events in a transaction of Write, before those that its fn returns: for an fn that makes more of them
+// than it should hold at once. What an event announces must be done in tx, or the rows locked, before it is appended,
+// and fn must return at least one event, for Write announces what it returns.
+func (l *Log) Append(ctx context.Context, tx *ent.Client, events []event.Event) error {
+	for _, e := range events {
+		if err := l.append(ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) append(ctx context.Context, tx *ent.Client, e event.Event) error {
 	if e.ID == uuid.Nil || e.Kind == "" || e.Subject == uuid.Nil || e.Scope == uuid.Nil || e.Position != 0 {
 		return fmt.Errorf("appending to the event log: %+v is not a new event", e)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +151,35 @@ func TestWrite(t *testing.T) {
 }
 
 // What does not commit leaves nothing behind: neither rows, nor events, nor a wake-up.
+// What is appended in parts stands before what fn returns, and is there exactly if all is.
+func TestAppendInParts(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		l := open(t, s, eventlog.Options{})
+		parts := func(all []event.Event, err error) error {
+			return l.Write(t.Context(), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+				for part := range slices.Chunk(all[:len(all)-1], 2) {
+					if err := l.Append(ctx, tx, part); err != nil {
+						return nil, err
+					}
+				}
+				return all[len(all)-1:], err
+			})
+		}
+		refused, es := errors.New("refused"), comments(6)
+		if err := parts(comments(6), refused); err != refused {
+			t.Fatal(err)
+		}
+		if err := parts(es, nil); err != nil {
+			t.Fatal(err)
+		}
+		for i, got := range await(t, l, len(es)) {
+			if !equal(got, es[i]) {
+				t.Errorf("at %d: %+v, want %+v", got.Position, got, es[i])
+			}
+		}
+	})
+}
+
 func TestWriteFails(t *testing.T) {
 	testkit.Stores(t, func(t *testing.T, s *store.Store) {
 		var mu sync.Mutex

@@ -68,14 +68,16 @@ const (
 )
 
 // Resolve returns the place that a client names to resume t from: a cursor's text, or the id of an item of t's kind, which
-// means right behind its event. An event that has committed but is not in the log yet is waited for, 5 s at most.
+// means right behind its event, where it has but one (Topic.Once). A cursor may stand behind any event. An event that has committed but is not in the log yet is waited for, 5 s at most.
 //
-// The error is event.ErrBadCursor when after is neither, event.ErrWrongKind when it is the id of another kind, and
+// The error is event.ErrBadCursor when after is neither, or an id where that names no place, event.ErrWrongKind when it is the id of another kind, and
 // event.ErrExpired when the place is not, or not any more, in this log: the event there is not kept, is not the one
 // the cursor was made from, or lies beyond the head; or the item is unknown.
 func (l *Log) Resolve(ctx context.Context, t event.Topic, after string) (event.Cursor, error) {
 	kind, item, ok := gid.Parse(after)
 	switch {
+	case ok && !t.Once():
+		return event.Cursor{}, event.ErrBadCursor
 	case ok && kind != t.Kind.Item():
 		return event.Cursor{}, event.WrongKind(t, kind)
 	case ok:

@@ -142,6 +142,49 @@ func TestResolve(t *testing.T) {
 	})
 }
 
+// A post may be hidden again and again: a cursor stands behind each of these, and the post's id behind none.
+func TestResolveAmongHidden(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		l := open(t, s, eventlog.Options{})
+		epoch := head(t, l).Epoch
+		post, author, comment := gid.NewPost(), gid.NewUser(), gid.NewComment()
+		write(t, l, event.NewPostCreated(post, author), event.NewCommentAdded(gid.NewComment(), post))
+		write(t, l, event.NewPostHidden(post))
+		write(t, l, event.NewCommentAdded(comment, post))
+		write(t, l, event.NewPostHidden(post))
+		es := await(t, l, 5)
+		for _, topic := range []event.Topic{event.CommentsOn(post), event.Posts()} {
+			for _, e := range es {
+				want := event.After(e, epoch)
+				if c, err := l.Resolve(t.Context(), topic, want.String()); err != nil || c != want {
+					t.Errorf("behind event %d: %+v, %v", e.Position, c, err)
+				}
+			}
+			swapped := event.After(es[2], epoch) // the other post_hidden's tag
+			swapped.Tag = es[4].Tag()
+			if _, err := l.Resolve(t.Context(), topic, swapped.String()); !errors.Is(err, event.ErrExpired) {
+				t.Errorf("with another event's tag: %v", err)
+			}
+		}
+		for _, c := range []struct {
+			topic event.Topic
+			after string
+			want  event.Cursor
+			err   error
+		}{
+			{event.Posts(), post.String(), event.After(es[0], epoch), nil},
+			{event.CommentsOn(post), comment.String(), event.After(es[3], epoch), nil},
+			{event.CommentsOn(post), post.String(), event.Cursor{}, event.ErrWrongKind},
+			{event.Topic{Kind: event.PostHidden}, post.String(), event.Cursor{}, event.ErrBadCursor},
+			{event.UsersChanged(), author.String(), event.Cursor{}, event.ErrBadCursor},
+		} {
+			if got, err := l.Resolve(t.Context(), c.topic, c.after); got != c.want || !errors.Is(err, c.err) {
+				t.Errorf("%s in %s: %+v, %v", c.after, c.topic.Kind, got, err)
+			}
+		}
+	})
+}
+
 // An item whose event has committed and is not in the log yet is waited for.
 func TestResolveWaitsForTheInbox(t *testing.T) {
 	s, err := store.Open(t.Context(), store.Target{Dialect: dialect.Postgres, DSN: testkit.MigratedPostgres(t)})

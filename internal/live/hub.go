@@ -103,9 +103,9 @@ func New(log Log, wake <-chan struct{}, o Options) *Hub {
 }
 
 // Subscribe starts a subscription to what Prepare has noted in r. Without r.After it starts at the head that the log
-// has now, rather than at the hub's place, which may lag behind: what was in the log before the call is not
-// delivered, and whatever is committed after Subscribe has returned is. (On Postgres, a commit of the last moments
-// may still be on its way into the log; that one is delivered too.)
+// had when r was prepared, or has now if it was not, rather than at the hub's place, which may lag behind: what was in
+// the log before is not delivered, and whatever is committed after Subscribe has returned is. (On Postgres, a commit
+// of the last moments may still be on its way into the log; that one is delivered too.)
 //
 // The errors are the Log's, ErrStopped and ctx's. Until the tail has found the log for the first time, Subscribe waits.
 func (h *Hub) Subscribe(ctx context.Context, r Request) (*Subscription, error) {
@@ -139,8 +139,11 @@ func (h *Hub) Subscribe(ctx context.Context, r Request) (*Subscription, error) {
 }
 
 func (h *Hub) start(ctx context.Context, r Request) (event.Cursor, error) {
-	if r.After != nil {
+	switch {
+	case r.After != nil:
 		return h.log.Resolve(ctx, r.Topic, *r.After)
+	case r.from != nil:
+		return *r.from, nil
 	}
 	return h.log.Head(ctx)
 }

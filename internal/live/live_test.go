@@ -611,7 +611,8 @@ func subscribeThroughFaults(t *testing.T, h *Hub, topic event.Topic, after strin
 func TestStream(t *testing.T) {
 	errDenied := errors.New("denied")
 	after := "x"
-	var opened, loaded int
+	var opened, loaded, asked int
+	lasts := true
 	source := Source[string]{
 		Topic: event.CommentsOn(posts[0]), After: &after,
 		Open: func(context.Context) error { opened++; return nil },
@@ -619,7 +620,9 @@ func TestStream(t *testing.T) {
 			loaded++
 			return fmt.Sprint(e.Position), e.Position != 2, nil
 		},
+		Lasts: func(context.Context) (bool, error) { asked++; return lasts, nil },
 	}
+	deliver := func(e event.Event) (context.Context, *Delivery) { return WithEvent(t.Context(), e) }
 	take := func(c <-chan string, err error) (items []string) {
 		t.Helper()
 		if err != nil {
@@ -630,32 +633,67 @@ func TestStream(t *testing.T) {
 		}
 		return items
 	}
-	ctx, r := Prepare(t.Context())
+	hub := New(newMemLog(), nil, Options{})
+	close(hub.started) // it does not run
+	ctx, r := hub.Prepare(t.Context())
 	if items := take(Stream(ctx, source)); items != nil || opened != 1 || loaded != 0 || r.Topic != source.Topic || *r.After != after {
 		t.Errorf("prepared: %v, opened %d, loaded %d, %+v", items, opened, loaded, r)
 	}
 	e := comment()
 	for e.Position = 1; e.Position <= 2; e.Position++ {
-		items := take(Stream(WithEvent(t.Context(), e), source))
-		if skipped := e.Position == 2; skipped != (items == nil) || !skipped && items[0] != "1" {
-			t.Errorf("event %d gave %q", e.Position, items)
+		ctx, d := deliver(e)
+		items := take(Stream(ctx, source))
+		if skipped := e.Position == 2; skipped != (items == nil) || !skipped && items[0] != "1" || d.Over {
+			t.Errorf("event %d gave %q, over: %t", e.Position, items, d.Over)
 		}
 	}
-	if opened != 1 || loaded != 2 {
-		t.Errorf("opened %d, loaded %d", opened, loaded)
+	if opened != 1 || loaded != 2 || asked != 1 {
+		t.Errorf("opened %d, loaded %d, asked whether it lasts %d times", opened, loaded, asked)
+	}
+	for _, lasts = range []bool{true, false} { // asked at what delivers nothing, whatever its kind
+		passed, hidden := comment(), event.NewPostHidden(posts[0])
+		passed.Position = 2
+		for _, e := range []event.Event{passed, hidden} {
+			ctx, d := deliver(e)
+			if items := take(Stream(ctx, source)); items != nil || d.Over == lasts {
+				t.Errorf("%s, lasting %t: gave %q, over: %t", e.Kind, lasts, items, d.Over)
+			}
+		}
+		passed.Position = 3
+		ctx, d := deliver(passed)
+		if items := take(Stream(ctx, source)); len(items) != 1 || d.Over {
+			t.Errorf("what can be delivered gave %q, over: %t", items, d.Over)
+		}
+	}
+	if loaded != 6 || asked != 5 {
+		t.Errorf("loaded %d, asked %d", loaded, asked)
+	}
+	ctx, _ = deliver(event.NewPostHidden(posts[0]))
+	source.Lasts = func(context.Context) (bool, error) { return true, errDenied }
+	if c, err := Stream(ctx, source); c != nil || err != errDenied {
+		t.Errorf("with a Lasts that fails: %v", err)
+	}
+	source.Lasts = nil
+	ctx, d := deliver(event.NewPostHidden(posts[0]))
+	if items := take(Stream(ctx, source)); items != nil || d.Over {
+		t.Errorf("without a Lasts: %q, over: %t", items, d.Over)
 	}
 	if c, err := Stream(t.Context(), source); c != nil || err == nil {
 		t.Error("it streams over any transport")
 	}
-	if c, err := Stream(WithEvent(t.Context(), event.NewPostCreated(posts[0], author)), source); c != nil || err == nil {
-		t.Error("it delivers an event of another topic")
+	for _, e := range []event.Event{event.NewPostCreated(posts[0], author), event.NewPostHidden(posts[1])} {
+		ctx, _ := deliver(e)
+		if c, err := Stream(ctx, source); c != nil || err == nil {
+			t.Errorf("it takes a %s of another topic", e.Kind)
+		}
 	}
 	source.Load = func(context.Context, event.Event) (string, bool, error) { return "", true, errDenied }
-	if c, err := Stream(WithEvent(t.Context(), comment()), source); c != nil || err != errDenied {
+	ctx, _ = deliver(comment())
+	if c, err := Stream(ctx, source); c != nil || err != errDenied {
 		t.Errorf("with a Load that fails: %v", err)
 	}
 	source.Open = func(context.Context) error { return errDenied }
-	ctx, r = Prepare(t.Context())
+	ctx, r = hub.Prepare(t.Context())
 	if c, err := Stream(ctx, source); c != nil || err != errDenied || r.Topic != (event.Topic{}) {
 		t.Errorf("with an Open that denies: %v, %+v", err, r)
 	}

@@ -69,13 +69,7 @@ func TestANodeThatStartsKnowsWhoHasLeft(t *testing.T) {
 			n.t.Fatal(err)
 		}
 		n.setRole(root, user.RoleADMIN)
-		testkit.Eventually(n.t, func() error { // what is in the log's inbox comes later, and to a node that runs
-			ended, err := n.log.Since(n.t.Context(), event.SessionEnded, time.Time{})
-			if err == nil && len(ended) == 0 {
-				err = errors.New("not in the log")
-			}
-			return err
-		})
+		n.eventuallyInLog(event.SessionEnded)
 		next := newNode(n.t, n.store, n.clock, secret)
 		if _, err := next.guard.Verify(g.Access); !errors.Is(err, session.ErrEnded) {
 			n.t.Error(err)
@@ -110,6 +104,18 @@ func (n *node) eventuallyAdmin(id gid.User, want bool) {
 			return errors.New("the role is not known")
 		}
 		return nil
+	})
+}
+
+// eventuallyInLog waits for an event of a kind. What is in the log's inbox comes later, and to a node that runs.
+func (n *node) eventuallyInLog(k event.Kind) {
+	n.t.Helper()
+	testkit.Eventually(n.t, func() error {
+		events, err := n.log.Since(n.t.Context(), k, time.Time{})
+		if err == nil && len(events) == 0 {
+			err = errors.New("not in the log")
+		}
+		return err
 	})
 }
 
@@ -185,7 +191,7 @@ func TestAGuardThatMissedSomethingReadsAnew(t *testing.T) {
 		if err := n.End(n.t.Context(), g.Viewer); err != nil {
 			n.t.Fatal(err)
 		}
-		n.eventuallyAdmin(u.ID, true) // and so in the log
+		n.eventuallyInLog(event.SessionEnded)
 		ctx, stop := context.WithCancel(n.t.Context())
 		done := make(chan error, 1)
 		go func() { done <- guard.Run(ctx) }()

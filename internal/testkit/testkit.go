@@ -270,12 +270,38 @@ func (s *Socket) Error() []Error {
 	return errs
 }
 
-// Complete expects that the subscription ends with complete.
+// More takes the subscription's next payload, or its completion: then it is false. Anything else fails the test.
+func (s *Socket) More() bool {
+	s.t.Helper()
+	m := s.receive()
+	if m.Type != "next" && m.Type != "complete" {
+		s.t.Fatalf("%s instead of a payload or the completion: %s", m.Type, m.Payload)
+	}
+	return m.Type == "next"
+}
+
+// Complete takes the subscription's end by the server, which must be the next that comes.
 func (s *Socket) Complete() {
 	s.t.Helper()
 	if m := s.receive(); m.Type != "complete" {
-		s.t.Fatalf("%s instead of complete: %s", m.Type, m.Payload)
+		s.t.Fatalf("%s instead of the completion: %s", m.Type, m.Payload)
 	}
+}
+
+// Ended takes the end of a subscription of which nothing else is to come, and gives the code of its error; "" is a
+// completion.
+func (s *Socket) Ended() (code string) {
+	s.t.Helper()
+	m := s.receive()
+	if m.Type == "complete" {
+		return ""
+	}
+	var errs []Error
+	if err := json.Unmarshal(m.Payload, &errs); m.Type != "error" || err != nil || len(errs) != 1 {
+		s.t.Fatalf("%s instead of an end: %s", m.Type, m.Payload)
+	}
+	code, _ = errs[0].Extensions["code"].(string)
+	return code
 }
 
 // Closed waits until the server closes the socket, and gives its code and reason. A message before that fails the test.

@@ -257,7 +257,7 @@ func (c *conn) init(m message) {
 		c.mu.Unlock()
 	}
 	if c.viewer.SignedIn() {
-		c.unwatch = c.server.guard.Watch(c.viewer.Session, c.revoked)
+		c.unwatch = c.server.guard.Watch(c.viewer.Session, func() { c.shutOut(errNoViewer) })
 	}
 	c.acknowledged = true
 	c.send(ackFrame())
@@ -271,11 +271,6 @@ func (c *conn) send(frame []byte) { _ = c.out.put(c.ctx, item{frame: frame}) }
 // subscribe starts an operation.
 func (c *conn) subscribe(m message) {
 	limits := c.server.limits
-	viewer, err := c.server.current(c.viewer)
-	if err != nil {
-		c.revoked()
-		return
-	}
 	c.mu.Lock()
 	op := &operation{id: m.id, conn: c}
 	switch {
@@ -294,7 +289,7 @@ func (c *conn) subscribe(m message) {
 		return
 	}
 	var ctx context.Context
-	ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, viewer))
+	ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, c.viewer))
 	c.operations[m.id] = op
 	c.mu.Unlock()
 	c.running.Go(func() { op.serve(ctx, m.operation) })
@@ -345,19 +340,6 @@ func (c *conn) countSubscription(op *operation) error {
 		c.subscriptions++
 	}
 	return nil
-}
-
-// revoked ends the socket of a viewer whose session has ended, or whose token
-// has expired. What is being answered, such as the logOut that ended it, has
-// Limits.Revoke for that.
-func (c *conn) revoked() {
-	bye := goodbye{closeForbidden, "The session has ended"}
-	c.leave(bye)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.revokeTimer == nil {
-		c.revokeTimer = time.AfterFunc(c.server.limits.Revoke, func() { c.shut(bye.code, bye.reason) })
-	}
 }
 
 // goodbye is what a socket is closed with.

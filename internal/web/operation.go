@@ -49,6 +49,13 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 	if err != nil {
 		return op.abandoned()
 	}
+	viewer, err := op.conn.server.current(auth.ViewerFrom(ctx))
+	if err != nil {
+		done()
+		op.conn.shutOut(err)
+		return op.abandoned()
+	}
+	ctx = auth.WithViewer(ctx, viewer)
 	var resp *graphql.Response
 	op.oc, resp = e.begin(ctx, p)
 	if resp == nil && !isSubscription(op.oc) {
@@ -86,6 +93,14 @@ func (op *operation) subscribe(ctx context.Context, done func()) string {
 	switch refused := (*refusedError)(nil); {
 	case ctx.Err() != nil:
 		return op.abandoned()
+	case errors.Is(err, errOver):
+		if op.send(ctx, completeFrame(op.id), true) != nil {
+			return op.abandoned()
+		}
+		return "over"
+	case errors.Is(err, errNoViewer):
+		op.conn.shutOut(err)
+		return op.abandoned()
 	case errors.Is(err, live.ErrStopped):
 		op.conn.shut(closeGoingAway, "The server is going away")
 		return op.abandoned()
@@ -95,6 +110,10 @@ func (op *operation) subscribe(ctx context.Context, done func()) string {
 		return op.fail(ctx, op.conn.server.engine.refuse(graphql.WithOperationContext(ctx, op.oc), explain(err)))
 	}
 }
+
+// errOver says that a subscription has come to its end: its viewer may see
+// nothing more of what it is about.
+var errOver = errors.New("the subscription is over")
 
 // refusedError is the response of a subscription that can't go on.
 type refusedError struct{ response *graphql.Response }
@@ -109,7 +128,7 @@ func (op *operation) open(ctx context.Context) (*live.Subscription, error) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, op.conn.server.limits.Operation)
 	defer cancel()
-	preparing, request := live.Prepare(bounded)
+	preparing, request := op.conn.server.hub.Prepare(bounded)
 	if resp := op.conn.server.engine.run(preparing, op.oc); resp != nil {
 		return nil, &refusedError{resp}
 	}
@@ -121,8 +140,8 @@ func (op *operation) open(ctx context.Context) (*live.Subscription, error) {
 }
 
 // follow delivers each event, one at a time, until one of them or the
-// subscription fails. An event that can't be loaded ends it: its client resumes
-// in front of that event, so that none is lost.
+// subscription fails, or it is over. An event that can't be loaded ends it: its
+// client resumes in front of that event, so that none is lost.
 func (op *operation) follow(ctx context.Context, s *live.Subscription) error {
 	for {
 		e, err := s.Next(ctx)
@@ -146,7 +165,8 @@ func (op *operation) follow(ctx context.Context, s *live.Subscription) error {
 	}
 }
 
-// deliver runs the operation for one event.
+// deliver runs the operation for one event, as the viewer is and with what they
+// may see now. A nil response without an error means to pass over the event.
 func (op *operation) deliver(ctx context.Context, e event.Event) (*graphql.Response, error) {
 	done, err := op.execute(ctx)
 	if err != nil {
@@ -155,16 +175,21 @@ func (op *operation) deliver(ctx context.Context, e event.Event) (*graphql.Respo
 	defer done()
 	viewer, err := op.conn.server.current(auth.ViewerFrom(ctx))
 	if err != nil {
-		op.conn.revoked()
 		return nil, err
 	}
 	bounded, cancel := context.WithTimeout(auth.WithViewer(ctx, viewer), op.conn.server.limits.Operation)
 	defer cancel()
-	resp := op.conn.server.engine.run(live.WithEvent(bounded, e), op.oc)
-	if resp == nil {
+	delivering, delivery := live.WithEvent(bounded, e)
+	resp := op.conn.server.engine.run(delivering, op.oc)
+	switch {
+	case resp != nil:
+		return resp, ctx.Err()
+	case bounded.Err() != nil:
 		return nil, bounded.Err() // an event is skipped only if there was time for it
+	case delivery.Over:
+		return nil, errOver
 	}
-	return resp, ctx.Err()
+	return nil, nil
 }
 
 // execute waits for a turn to execute something. done ends it.

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -49,14 +51,34 @@ func (s *Server) verify(token string) (auth.Viewer, error) {
 	return viewer, nil
 }
 
-// current returns what has become of a viewer, for each operation and each
-// event on a socket. The error is UNAUTHENTICATED.
+// errNoViewer says that a viewer is none any more.
+var errNoViewer = errors.New("the viewer has gone")
+
+// current returns what has become of a viewer. It is asked for each operation
+// and each delivery on a socket, and never waits. An error is an errNoViewer:
+// the session has ended, or the token has expired.
 func (s *Server) current(v auth.Viewer) (auth.Viewer, error) {
 	v, err := s.guard.Current(v)
 	if err != nil {
-		return auth.Viewer{}, fault.Unauthenticated(auth.ErrToken.Error()).Because(err)
+		return auth.Viewer{}, fmt.Errorf("%w: %w", errNoViewer, err)
 	}
 	return v, nil
+}
+
+// shutOut ends the socket of a viewer who is none any more, for an error of
+// current. What is being answered, such as the logOut that ended the session,
+// has Limits.Revoke for that.
+func (c *conn) shutOut(err error) {
+	bye := goodbye{closeForbidden, "The session has ended"}
+	if errors.Is(err, auth.ErrToken) {
+		bye.reason = "The access token has expired"
+	}
+	c.leave(bye)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.revokeTimer == nil {
+		c.revokeTimer = time.AfterFunc(c.server.limits.Revoke, func() { c.shut(bye.code, bye.reason) })
+	}
 }
 
 // refreshCookie is the name of the cookie that keeps a refresh token where no

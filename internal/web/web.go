@@ -92,6 +92,7 @@ type Options struct {
 
 // Hub is where subscriptions come from; a *live.Hub.
 type Hub interface {
+	Prepare(context.Context) (context.Context, *live.Request)
 	Subscribe(context.Context, live.Request) (*live.Subscription, error)
 }
 

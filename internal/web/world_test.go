@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,8 @@ type world struct {
 	// readBuffer is what the kernel keeps for each client dialled from now on, in
 	// bytes; 0 is its own choice. A small one fills soon, but is slow to read from.
 	readBuffer int
+
+	over atomic.Bool // subscriptions don't last
 
 	mu    sync.Mutex
 	gates map[string]*gate
@@ -390,7 +393,10 @@ func (r resolvers) Posted(ctx context.Context, author, after *string) (<-chan *t
 		}
 		topic = event.PostsBy(id)
 	}
-	return live.Stream(ctx, live.Source[*testschema.Post]{Topic: topic, After: after, Load: r.load})
+	return live.Stream(ctx, live.Source[*testschema.Post]{
+		Topic: topic, After: after, Load: r.load,
+		Lasts: func(context.Context) (bool, error) { return !r.w.over.Load(), nil },
+	})
 }
 
 // load delivers a post by its text: "hidden" skips it, "broken" fails, a number
