@@ -61,3 +61,30 @@ func TestClientAddress(t *testing.T) {
 		})
 	}
 }
+
+// FuzzClientAddress: whatever a client puts into the headers, behind a proxy that appends to one of them it gets its own
+// address or shares the proxy's. It gets no other.
+func FuzzClientAddress(f *testing.F) {
+	f.Add("", "")
+	f.Add("1.1.1.1", "for=1.1.1.1")
+	f.Add(`10.0.0.2, 10.0.0.2`, `for="1.1.1.1, for=10.0.0.3;for="`)
+	f.Add(`",`, `for=";,"`)
+	trusted := proxies{netip.MustParsePrefix("10.0.0.0/8")}
+	f.Fuzz(func(t *testing.T, xff, forwarded string) {
+		for _, c := range []struct {
+			header  http.Header
+			certain bool
+		}{
+			{http.Header{"X-Forwarded-For": {xff + ", 198.51.100.1"}}, true},
+			{http.Header{"X-Forwarded-For": {xff, "198.51.100.1"}}, true},
+			{http.Header{"Forwarded": {forwarded + ", for=198.51.100.1"}}, true},
+			{http.Header{"X-Forwarded-For": {xff, "198.51.100.1"}, "Forwarded": {forwarded}}, false},
+			{http.Header{"X-Forwarded-For": {xff}, "Forwarded": {forwarded, "for=198.51.100.1"}}, false},
+		} {
+			got := trusted.client(&http.Request{RemoteAddr: "10.0.0.1:80", Header: c.header}).String()
+			if got != "198.51.100.1" && (c.certain || got != "10.0.0.1") {
+				t.Errorf("%v: %s", c.header, got)
+			}
+		}
+	})
+}

@@ -73,6 +73,14 @@ func (c *client) send(text string) {
 	}
 }
 
+// pingFrame sends a ping of RFC 6455.
+func (c *client) pingFrame() {
+	c.t.Helper()
+	if err := c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(patience)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // subscribe sends a subscribe message. variables may be "".
 func (c *client) subscribe(id, query, variables string) {
 	c.t.Helper()

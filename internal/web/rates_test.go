@@ -239,7 +239,7 @@ func TestRatesOfSockets(t *testing.T) {
 	token, _ := w.token()
 	c := w.open(`{"authorization":"Bearer `+token+`"}`, from("198.51.100.1")...)
 	const tenFields = `{ a: hello b: hello c: hello d: hello e: hello f: hello g: hello h: hello i: hello j: hello }`
-	for range 9 {
+	for range 8 { // after one point for the connection_init
 		c.subscribe("1", tenFields, "")
 		if got := c.next(); !strings.Contains(got, `"type":"next"`) {
 			t.Fatal(got)
@@ -267,6 +267,52 @@ func TestRatesOfSockets(t *testing.T) {
 	if len(w.log.events) != 0 {
 		t.Error("what was refused has run")
 	}
+}
+
+// TestRatesOfMessages: what a client sends beside its operations is paid for too. It isn't refused, but read no faster
+// than there are points for it.
+func TestRatesOfMessages(t *testing.T) {
+	const pong = `{"type":"pong"}`
+	for name, send := range map[string]func(c *client){
+		"ping":  func(c *client) { c.send(`{"type":"ping"}`) },
+		"frame": func(c *client) { c.pingFrame() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPurse()
+			w := newWorld(t, p.limits)
+			c := w.open("") // for one point
+			got := make(chan string, 1000)
+			c.ws.SetPongHandler(func(string) error { got <- pong; return nil })
+			go func() {
+				for {
+					text, err := c.read()
+					if err != nil {
+						return
+					}
+					got <- text
+				}
+			}()
+			for range 100 {
+				send(c)
+			}
+			for range 99 {
+				if text := within(t, got, "a pong"); text != pong {
+					t.Fatal(text)
+				}
+			}
+			eventually(t, "the client to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })
+			if len(got) > 0 {
+				t.Fatal("a pong that isn't paid for")
+			}
+			p.pass(100 * time.Millisecond)
+			within(t, got, "the last pong")
+		})
+	}
+	w := newWorld(t, newPurse().limits)
+	c := w.open("")
+	c.send(`{"type":"ping","payload":{"a":"` + strings.Repeat("x", 200<<10) + `"}}`)
+	c.next()
+	wantLeft(t, w.post(one), 100, 100-1-7-1, 1)
 }
 
 // TestSocketsOfAnAddress: the one too many is refused before it is one, whoever is signed in, and there is room again
