@@ -243,3 +243,54 @@ func TestIntrospection(t *testing.T) {
 		t.Errorf("private: %v", err)
 	}
 }
+
+// TestSchema holds that New refuses directives that say nothing or too little.
+func TestSchema(t *testing.T) {
+	const directives = `
+		directive @cost(weight: String!) on FIELD_DEFINITION | ARGUMENT_DEFINITION
+		directive @listSize(assumedSize: Int, slicingArguments: [String!], slicingArgumentDefaultValue: Int, sizedFields: [String!]) on FIELD_DEFINITION
+	`
+	for schema, want := range map[string]string{
+		`type Query { a: Int @cost(weight: "2.5") }`:                                                                                        "",
+		`type Query { a: Int @cost(weight: "much") }`:                                                                                       `cost: Query.a: "much" is not a weight from 0 to 1000`,
+		`type Query { a: Int @cost(weight: "-1") }`:                                                                                         `cost: Query.a: "-1" is not a weight from 0 to 1000`,
+		`type Query { a: Int @cost(weight: "NaN") }`:                                                                                        `cost: Query.a: "NaN" is not a weight from 0 to 1000`,
+		`type Query { a(b: Int @cost(weight: "")): Int }`:                                                                                   `cost: Query.a: "" is not a weight from 0 to 1000`,
+		`type Query { a: [Int] @listSize(slicingArguments: ["b"]) }`:                                                                        `cost: Query.a: there is no argument b`,
+		`type Query { a: A @listSize(sizedFields: ["b"]) } type A { a: [Int] }`:                                                             `cost: A has no field b, which @listSize(sizedFields:) names`,
+		`type Query { i: I } interface I { a: [Int] } type A implements I { a: [Int] @listSize(assumedSize: 1000) }`:                        `cost: I.a must have the @listSize of A.a`,
+		`type Query { i: I } interface I { a: [Int] @listSize(assumedSize: 9) } type A implements I { a: [Int] @listSize(assumedSize: 9) }`: "",
+	} {
+		parsed, err := gqlparser.LoadSchema(&ast.Source{Input: directives + schema})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cost.New(parsed, cost.Limits{}, false)
+		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && got != want {
+			t.Errorf("%s: %v, want %s", schema, err, want)
+		}
+	}
+}
+
+// TestInterfacesAreDear holds that an interface's field costs what the dearest
+// that implements it does.
+func TestInterfacesAreDear(t *testing.T) {
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
+		directive @cost(weight: String!) on FIELD_DEFINITION | ARGUMENT_DEFINITION
+		type Query { i: I @cost(weight: "0") }
+		interface I { a(b: Int): Int }
+		type A implements I { a(b: Int @cost(weight: "3")): Int @cost(weight: "5") }
+		type B implements I { a(b: Int): Int @cost(weight: "2") }
+	`})
+	j, err := cost.New(schema, cost.Limits{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document, want := range map[string]int{
+		`{ i { a } }`: 5, `{ i { a(b: 1) } }`: 8, `{ i { ... on B { a } } }`: 2,
+	} {
+		if got, err := admit(j, document, "", nil); got != want || err != nil {
+			t.Errorf("%s: %d, %v; want %d", document, got, err, want)
+		}
+	}
+}
