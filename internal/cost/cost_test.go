@@ -294,3 +294,40 @@ func TestInterfacesAreDear(t *testing.T) {
 		}
 	}
 }
+
+// TestSaturation: numbers that would wrap around end at the largest cost.
+func TestSaturation(t *testing.T) {
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
+		directive @listSize(assumedSize: Int) on FIELD_DEFINITION
+		type Query { a: [Query!]! @listSize(assumedSize: 1000000000) }
+	`})
+	j, err := cost.New(schema, cost.Limits{Cost: cost.MaxCost - 1}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range []string{`{ a { a { __typename } } }`, `{ a { a { a { a { __typename } } } } }`, `{ a { ...F ...F } } fragment F on Query { a { a { a { __typename } } } }`} {
+		d, err := j.Parse(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if points, err := d.Cost("", nil); points != cost.MaxCost || verdict(err) != cost.ReasonCost {
+			t.Errorf("%s: %d, %v", document, points, err)
+		}
+	}
+}
+
+// TestErrorsAreFew holds that validation ends at some number of errors, and
+// makes no suggestions for documents where that takes long.
+func TestErrorsAreFew(t *testing.T) {
+	j := judge(t, cost.Limits{}, false)
+	for n, suggests := range map[int]bool{40: true, 1000: false} {
+		d, err := j.Parse("{ viewer {" + strings.Repeat(" usernam", n) + " } } #" + strings.Repeat("a", n*8))
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := d.Validate()
+		if len(errs) != min(n, 50) || strings.Contains(errs[0].Message, "Did you mean") != suggests {
+			t.Errorf("%d wrong fields: %d errors, %v", n, len(errs), errs[0])
+		}
+	}
+}
