@@ -117,6 +117,8 @@ func TestCost(t *testing.T) {
 		"mutation":                 {document: `mutation { createPost(input: {title: "t", content: "c"}) { id } }`, want: 11},
 		"log-in":                   {document: `mutation { logIn(input: {login: "a", password: "b"}) { accessToken } }`, want: 101},
 		"subscription":             {document: `subscription { postCreated { id } }`, want: 2},
+		"README's small one":       {document: `{ posts { nodes { id title content author { username } comments(first: 5) { nodes { content author { username } } } } } }`, want: 437},
+		"README's large one":       {document: `{ posts(first: 100) { nodes { id comments(first: 100) { nodes { id author { id } } } } } }`, want: 22211},
 		"skipped counts":           {document: `{ viewer @skip(if: true) { id } }`, want: 2},
 		"fragment":                 {document: `{ posts(first: 5) { ...F } } fragment F on PostConnection { nodes { author { id } } }`, want: 1 + 10 + 1},
 		"fragment in two pages":    {document: `{ a: posts(first: 5) { ...F } b: posts(first: 7) { ...F } } fragment F on PostConnection { nodes { author { id } } }`, want: 2 + 24 + 2},
