@@ -105,6 +105,15 @@ func attacks() []attack {
 		{name: "introspection, many roots", document: "{" + each(29, ` a<i>: __type(name: "Query") { fields { args { type { fields { args { name } } } } } }`) + " }", want: "COST"},
 		{name: "introspection within itself", document: "{" + many(9, " __schema {") + " types { name }" + many(9, " }") + " }", want: invalid},
 
+		// Introspection counts for less, so other things are dressed as it.
+		{name: "a fragment called __schema", document: "{ ...__schema } fragment __schema on Query { posts(first: 100) { nodes { comments(first: 100) { nodes { author { posts { nodes { id } } } } } } } }", want: "COST"},
+		{name: "an operation called __schema", document: "query __schema { posts(first: 100) { nodes { comments(first: 100) { nodes { author { posts { nodes { id } } } } } } } }", want: "COST"},
+		{name: "a field called __schema by an alias", document: "{ __schema: posts(first: 100) { nodes { __type: comments(first: 100) { nodes { author { posts { nodes { id } } } } } } } }", want: "COST"},
+		{name: "deep, in a fragment called __schema", document: "{ ...__schema } fragment __schema on Query { viewer " + many(6, "{ posts(first: 1) { nodes { author ") + "{ id }" + many(6, "} } }") + "}", want: tooDeep},
+		{name: "deep, in a fragment on __Type", document: "{ viewer { ...F } } fragment F on __Type { kind fields { name } posts { nodes { id } } }", want: invalid},
+		{name: "introspection below other fields", document: "{ viewer { __schema { types { name } } } }", want: invalid},
+		{name: "deep where a fragment is spread a second time", document: "{ viewer { ...F posts(first: 1) { nodes { author { posts(first: 1) { nodes { author { ...F } } } } } } } } fragment F on User { posts(first: 1) { nodes { author { posts(first: 1) { nodes { author { posts(first: 1) { nodes { id } } } } } } } } }", want: tooDeep},
+
 		// Cost.
 		{name: "pages in pages", document: "{ posts(first: 100) { nodes { author { posts(first: 100) { nodes { comments(first: 100) { nodes { id } } } } } } } }", want: "COST"},
 		{name: "pages in pages by variables", document: "query($n: Int!) { posts(first: $n) { nodes { author { posts(last: $n) { nodes { comments(first: $n) { nodes { id } } } } } } } }", variables: `{"n": 100}`, want: "COST"},

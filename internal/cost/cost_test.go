@@ -117,6 +117,8 @@ func TestCost(t *testing.T) {
 		"mutation":                 {document: `mutation { createPost(input: {title: "t", content: "c"}) { id } }`, want: 11},
 		"log-in":                   {document: `mutation { logIn(input: {login: "a", password: "b"}) { accessToken } }`, want: 101},
 		"subscription":             {document: `subscription { postCreated { id } }`, want: 2},
+		"README's small one":       {document: `{ posts { nodes { id title content author { username } comments(first: 5) { nodes { content author { username } } } } } }`, want: 437},
+		"README's large one":       {document: `{ posts(first: 100) { nodes { id comments(first: 100) { nodes { id author { id } } } } } }`, want: 22211},
 		"skipped counts":           {document: `{ viewer @skip(if: true) { id } }`, want: 2},
 		"fragment":                 {document: `{ posts(first: 5) { ...F } } fragment F on PostConnection { nodes { author { id } } }`, want: 1 + 10 + 1},
 		"fragment in two pages":    {document: `{ a: posts(first: 5) { ...F } b: posts(first: 7) { ...F } } fragment F on PostConnection { nodes { author { id } } }`, want: 2 + 24 + 2},
@@ -241,5 +243,93 @@ func TestIntrospection(t *testing.T) {
 	t.Log(points)
 	if _, err := admit(judge(t, cost.Limits{}, true), introspection, "", nil); verdict(err) != "GRAPHQL_VALIDATION_FAILED" {
 		t.Errorf("private: %v", err)
+	}
+}
+
+// TestSchema holds that New refuses directives that say nothing or too little.
+func TestSchema(t *testing.T) {
+	const directives = `
+		directive @cost(weight: String!) on FIELD_DEFINITION | ARGUMENT_DEFINITION
+		directive @listSize(assumedSize: Int, slicingArguments: [String!], slicingArgumentDefaultValue: Int, sizedFields: [String!]) on FIELD_DEFINITION
+	`
+	for schema, want := range map[string]string{
+		`type Query { a: Int @cost(weight: "2.5") }`:                                                                                        "",
+		`type Query { a: Int @cost(weight: "much") }`:                                                                                       `cost: Query.a: "much" is not a weight from 0 to 1000`,
+		`type Query { a: Int @cost(weight: "-1") }`:                                                                                         `cost: Query.a: "-1" is not a weight from 0 to 1000`,
+		`type Query { a: Int @cost(weight: "NaN") }`:                                                                                        `cost: Query.a: "NaN" is not a weight from 0 to 1000`,
+		`type Query { a(b: Int @cost(weight: "")): Int }`:                                                                                   `cost: Query.a: "" is not a weight from 0 to 1000`,
+		`type Query { a: [Int] @listSize(slicingArguments: ["b"]) }`:                                                                        `cost: Query.a: there is no argument b`,
+		`type Query { a: A @listSize(sizedFields: ["b"]) } type A { a: [Int] }`:                                                             `cost: A has no field b, which @listSize(sizedFields:) names`,
+		`type Query { i: I } interface I { a: [Int] } type A implements I { a: [Int] @listSize(assumedSize: 1000) }`:                        `cost: I.a must have the @listSize of A.a`,
+		`type Query { i: I } interface I { a: [Int] @listSize(assumedSize: 9) } type A implements I { a: [Int] @listSize(assumedSize: 9) }`: "",
+	} {
+		parsed, err := gqlparser.LoadSchema(&ast.Source{Input: directives + schema})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cost.New(parsed, cost.Limits{}, false)
+		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && got != want {
+			t.Errorf("%s: %v, want %s", schema, err, want)
+		}
+	}
+}
+
+// TestInterfacesAreDear holds that an interface's field costs what the dearest
+// that implements it does.
+func TestInterfacesAreDear(t *testing.T) {
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
+		directive @cost(weight: String!) on FIELD_DEFINITION | ARGUMENT_DEFINITION
+		type Query { i: I @cost(weight: "0") }
+		interface I { a(b: Int): Int }
+		type A implements I { a(b: Int @cost(weight: "3")): Int @cost(weight: "5") }
+		type B implements I { a(b: Int): Int @cost(weight: "2") }
+	`})
+	j, err := cost.New(schema, cost.Limits{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document, want := range map[string]int{
+		`{ i { a } }`: 5, `{ i { a(b: 1) } }`: 8, `{ i { ... on B { a } } }`: 2,
+	} {
+		if got, err := admit(j, document, "", nil); got != want || err != nil {
+			t.Errorf("%s: %d, %v; want %d", document, got, err, want)
+		}
+	}
+}
+
+// TestSaturation: numbers that would wrap around end at the largest cost.
+func TestSaturation(t *testing.T) {
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
+		directive @listSize(assumedSize: Int) on FIELD_DEFINITION
+		type Query { a: [Query!]! @listSize(assumedSize: 1000000000) }
+	`})
+	j, err := cost.New(schema, cost.Limits{Cost: cost.MaxCost - 1}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range []string{`{ a { a { __typename } } }`, `{ a { a { a { a { __typename } } } } }`, `{ a { ...F ...F } } fragment F on Query { a { a { a { __typename } } } }`} {
+		d, err := j.Parse(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if points, err := d.Cost("", nil); points != cost.MaxCost || verdict(err) != cost.ReasonCost {
+			t.Errorf("%s: %d, %v", document, points, err)
+		}
+	}
+}
+
+// TestErrorsAreFew holds that validation ends at some number of errors, and
+// makes no suggestions for documents where that takes long.
+func TestErrorsAreFew(t *testing.T) {
+	j := judge(t, cost.Limits{}, false)
+	for n, suggests := range map[int]bool{40: true, 1000: false} {
+		d, err := j.Parse("{ viewer {" + strings.Repeat(" usernam", n) + " } } #" + strings.Repeat("a", n*8))
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := d.Validate()
+		if len(errs) != min(n, 50) || strings.Contains(errs[0].Message, "Did you mean") != suggests {
+			t.Errorf("%d wrong fields: %d errors, %v", n, len(errs), errs[0])
+		}
 	}
 }

@@ -62,8 +62,42 @@ func readPrices(schema *ast.Schema) (prices, error) {
 			p.sized, p.list = true, false
 		}
 	}
+	if err := all.interfaces(schema); err != nil {
+		return nil, err
+	}
 	all.introspection(schema)
 	return all, nil
+}
+
+// interfaces gives the fields of an interface the price of the dearest of those
+// that implement them: any of them may be what is asked for. How many elements
+// there are must be said by the interface itself, for only it says by which of
+// its arguments.
+func (all prices) interfaces(schema *ast.Schema) error {
+	for name, typ := range schema.Types {
+		if typ.Kind != ast.Interface {
+			continue
+		}
+		for field, p := range all[name] {
+			for _, of := range schema.PossibleTypes[name] {
+				q := all[of.Name][field]
+				if q == nil {
+					continue // __typename
+				}
+				if q.connection != p.connection || q.list != p.list || q.size.most > p.size.most {
+					return fmt.Errorf("cost: %s.%s must have the @listSize of %s.%s", name, field, of.Name, field)
+				}
+				p.weight, p.authenticates = max(p.weight, q.weight), p.authenticates || q.authenticates
+				for argument, w := range q.arguments {
+					if p.arguments == nil {
+						p.arguments = map[string]amount{}
+					}
+					p.arguments[argument] = max(p.arguments[argument], w)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func readPrice(schema *ast.Schema, f *ast.FieldDefinition) (p *price, sizedFields []string, err error) {

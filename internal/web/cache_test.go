@@ -132,6 +132,26 @@ func TestKeptDocumentsAreBounded(t *testing.T) {
 	}
 }
 
+// TestKeptDocumentsInUse: what is asked for again stays.
+func TestKeptDocumentsInUse(t *testing.T) {
+	d := newTestDocuments(t)
+	d.limit = 100 << 10
+	for i := range 300 {
+		for _, text := range []string{paged, fmt.Sprintf("query Q%d { liveCursor }", i)} {
+			if _, _, errs := d.admit(text, with(map[string]any{"n": 1})); errs != nil {
+				t.Fatal(errs)
+			}
+		}
+	}
+	first := d.find(paged)
+	for i := range 300 {
+		d.admit(fmt.Sprintf("query R%d { liveCursor }", i), with(nil))
+		if i%3 == 0 && d.find(paged) != first {
+			t.Fatalf("gone after %d others", i)
+		}
+	}
+}
+
 func operations(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -1,0 +1,39 @@
+package web
+
+import (
+	"strings"
+	"testing"
+
+	"tidings/internal/testkit/spend"
+)
+
+// TestMessagesThatAttack: what a socket reads is JSON in JSON, and as bounded
+// as the body of a request.
+func TestMessagesThatAttack(t *testing.T) {
+	const size = 256 << 10
+	const before = `{"id":"1","type":"subscribe","payload":{"query":"{ viewer }"`
+	var most spend.Most
+	for name, parts := range map[string][3]string{
+		"deep variables":   {`,"variables":{"a":`, `[`, ""},
+		"deep extensions":  {`,"extensions":{"a":`, `{"a":`, ""},
+		"small objects":    {`,"variables":{"a":[0`, `,{"":0}`, `]}}}`},
+		"numbers":          {`,"variables":{"a":[0`, `,0`, `]}}}`},
+		"repeated fields":  {``, `,"variables":{"a":{}}`, `}}`},
+		"repeated payload": {`}`, `,"payload":{"query":""}`, `}`},
+		"unknown fields":   {`}`, `,"":{}`, `}`},
+		"escapes":          {`,"operationName":"`, `\u0001`, `"}}`},
+	} {
+		text := before + parts[0]
+		text += strings.Repeat(parts[1], (size-len(text)-len(parts[2]))/len(parts[1])) + parts[2]
+		var err error
+		cpu, bytes := spend.Of(func() { _, err = decodeMessage([]byte(text)) })
+		most.Add(name, cpu, bytes)
+		if (err != nil) != strings.HasPrefix(name, "deep") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if cpu > spend.MaxCPU || bytes > spend.MaxBytes {
+			t.Errorf("%s: took %v and %d KiB", name, cpu, bytes>>10)
+		}
+	}
+	t.Logf("the slowest took %v (%s), the largest %d KiB (%s)", most.CPU, most.Slowest, most.Bytes>>10, most.Largest)
+}
