@@ -304,7 +304,8 @@ func (s *Socket) Ended() (code string) {
 	return code
 }
 
-// Closed waits until the server closes the socket, and gives its code and reason. A message before that fails the test.
+// Closed waits until the server closes the socket, and gives its code and reason. Completions may come before that; any
+// other message fails the test.
 func (s *Socket) Closed() (code int, reason string) {
 	s.t.Helper()
 	for {
@@ -317,7 +318,7 @@ func (s *Socket) Closed() (code int, reason string) {
 		if err != nil {
 			s.t.Fatal("reading from the socket: ", err)
 		}
-		if m.Type != "ping" && m.Type != "pong" {
+		if m.Type != "ping" && m.Type != "pong" && m.Type != "complete" {
 			s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
 		}
 	}
