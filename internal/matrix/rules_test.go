@@ -212,7 +212,6 @@ type mutation struct {
 	who      who
 	on       string // the type of what it changes: %s is its id
 	do       string // without the selection
-	code     string // how it fails for those it is not for; "" is FORBIDDEN
 	optional bool
 	scalar   bool // its answer has no fields
 	own      bool // it changes the viewer's own account or session: each viewer has one to spare

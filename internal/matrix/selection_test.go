@@ -196,6 +196,21 @@ func (g *writer) short(typ string) (sels []*selection) {
 	return sels
 }
 
+// plain is short without connections: what does not change while other things are written.
+func (g *writer) plain(typ string) []*selection {
+	var strip func(sels []*selection) []*selection
+	strip = func(sels []*selection) (left []*selection) {
+		for _, s := range sels {
+			if !strings.HasSuffix(s.of, "Connection") {
+				s.subs = strip(s.subs)
+				left = append(left, s)
+			}
+		}
+		return left
+	}
+	return strip(g.short(typ))
+}
+
 // queries are all root fields of a query, by every call and every chain.
 func (g *writer) queries() (all []*selection) {
 	for _, f := range g.schema.Query.Fields {
