@@ -36,7 +36,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
+	maxHeaderBytes    = 1 << 20
 )
 
 // App is one node of Tidings: listening once it is made, serving while it runs.
