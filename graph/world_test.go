@@ -26,6 +26,7 @@ import (
 	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/testkit"
+	"tidings/internal/testkit/leak"
 )
 
 // world is the resolvers on a database of their own, with an executor and no transport.
@@ -211,6 +212,9 @@ func (w *world) as(viewer gid.User, query string, variables ...map[string]any) a
 		response = handler(ctx)
 	}
 	a.Errors, a.raw = response.Errors, string(response.Data)
+	for _, e := range response.Errors {
+		leak.Error(w.t, e.Message, e.Extensions)
+	}
 	if len(response.Data) > 0 {
 		if err := json.Unmarshal(response.Data, &a.Data); err != nil {
 			w.t.Fatalf("%s: %v", response.Data, err)

@@ -242,13 +242,12 @@ func TestRefreshCookie(t *testing.T) {
 			if sent != nil {
 				req.AddCookie(sent)
 			}
-			resp, err := http.DefaultClient.Do(req)
+			resp, b, err := n.Send(req)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer resp.Body.Close()
 			var r testkit.Response
-			if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+			if err := json.Unmarshal(b, &r); err != nil {
 				t.Fatal(err)
 			}
 			if all := resp.Cookies(); len(all) > 0 {
@@ -289,11 +288,10 @@ func TestLogOutTakesTheCookie(t *testing.T) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, _, err := n.Send(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
 	if all := resp.Cookies(); len(all) != 1 || all[0].Name != "tidings_refresh" || all[0].Value != "" || all[0].MaxAge >= 0 || all[0].Path != "/graphql" {
 		t.Errorf("%v", all)
 	}
@@ -322,7 +320,7 @@ func TestGuessingIsSlowed(t *testing.T) {
 		token := n.SignUp("ada")
 		const wrong, right = `mutation { logIn(input: {login: "Ada", password: "Wrong-123"}) { accessToken } }`, `mutation { logIn(input: {login: "ada", password: "Sesame-123"}) { accessToken } }`
 		for i := range 6 {
-			_, _, body := ask(t, n, wrong, "X-Forwarded-For", "198.51.100.1")
+			_, _, body := request(t, n, wrong, "X-Forwarded-For", "198.51.100.1")
 			switch {
 			case i < 5 && !strings.Contains(body, `"UNAUTHENTICATED"`):
 				t.Errorf("attempt %d: %s", i+1, body)
@@ -330,15 +328,15 @@ func TestGuessingIsSlowed(t *testing.T) {
 				t.Errorf("attempt %d: %s", i+1, body)
 			}
 		}
-		if _, _, body := ask(t, n, right, "X-Forwarded-For", "198.51.100.1"); !strings.Contains(body, `"RATE_LIMITED"`) {
+		if _, _, body := request(t, n, right, "X-Forwarded-For", "198.51.100.1"); !strings.Contains(body, `"RATE_LIMITED"`) {
 			t.Errorf("the right password, too early: %s", body)
 		}
-		if _, _, body := ask(t, n, right, "X-Forwarded-For", "198.51.100.2"); !strings.Contains(body, `"accessToken"`) {
+		if _, _, body := request(t, n, right, "X-Forwarded-For", "198.51.100.2"); !strings.Contains(body, `"accessToken"`) {
 			t.Errorf("the owner, from elsewhere: %s", body)
 		}
 		const change = `mutation { changePassword(input: {oldPassword: "Wrong-123", newPassword: "Sesame-456"}) { accessToken } }`
 		for i := range 6 {
-			_, _, body := ask(t, n, change, "X-Forwarded-For", "198.51.100.3", "Authorization", "Bearer "+token)
+			_, _, body := request(t, n, change, "X-Forwarded-For", "198.51.100.3", "Authorization", "Bearer "+token)
 			if want := map[bool]string{true: `"BAD_USER_INPUT"`, false: `"RATE_LIMITED"`}[i < 5]; !strings.Contains(body, want) {
 				t.Errorf("change %d: %s", i+1, body)
 			}

@@ -18,6 +18,7 @@ import (
 	"tidings/internal/config"
 	"tidings/internal/gid"
 	"tidings/internal/testkit"
+	"tidings/internal/testkit/leak"
 	"tidings/internal/testkit/npmtest"
 )
 
@@ -106,7 +107,7 @@ func TestARealClientIsCutOffAndResumes(t *testing.T) {
 	testkit.Everywhere(t, func(t *testing.T, n *testkit.Node) {
 		ada := n.SignUp("ada")
 		post := n.CreatePost(ada, "A post")
-		client := npmtest.Start(t, "testdata/npm", "comments.mjs", "ws"+strings.TrimPrefix(n.URL, "http")+"/graphql", post)
+		client := npmtest.Start(t, "testdata/npm", "comments.mjs", "ws"+strings.TrimPrefix(leak.Proxy(t, n.URL), "http")+"/graphql", post)
 		expect := func(want string) {
 			t.Helper()
 			if got := client.Line(); got != want {
@@ -173,20 +174,11 @@ func TestTwoNodesOnOnePostgres(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	testkit.Everywhere(t, func(t *testing.T, n *testkit.Node) {
-		dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
-		conn, _, err := dialer.Dial("ws"+strings.TrimPrefix(n.URL, "http")+"/graphql", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		socket := n.Dial()
 		begin := time.Now()
 		go n.Stop()
-		_ = conn.SetReadDeadline(time.Now().Add(testkit.Wait))
-		for err == nil {
-			_, _, err = conn.ReadMessage()
-		}
-		if !websocket.IsCloseError(err, websocket.CloseGoingAway, websocket.CloseServiceRestart) {
-			t.Errorf("a stock client would not come back: %v", err)
+		if code, reason := socket.Closed(); code != websocket.CloseGoingAway && code != websocket.CloseServiceRestart {
+			t.Errorf("a stock client would not come back: %d %s", code, reason)
 		}
 		n.Stop()
 		if took := time.Since(begin); took > 10*time.Second {

@@ -9,6 +9,7 @@ import (
 
 	"tidings/internal/config"
 	"tidings/internal/testkit"
+	"tidings/internal/testkit/leak"
 	"tidings/internal/testkit/npmtest"
 	"tidings/internal/testkit/require"
 )
@@ -22,7 +23,7 @@ func TestPlayground(t *testing.T) {
 	n := testkit.Start(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})
 	token := n.SignUp("ada")
 	n.CreatePost(token, "A post that was there before")
-	page := npmtest.Start(t, "testdata/browser", "playground.mjs", n.URL+"/", browser)
+	page := npmtest.Start(t, "testdata/browser", "playground.mjs", leak.Proxy(t, n.URL)+"/", browser)
 	for _, want := range []string{"the query is answered", "the subscription is asked for"} {
 		if got := page.Line(); got != want {
 			t.Fatalf("the page: %s, want: %s", got, want)

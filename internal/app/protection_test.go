@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"path/filepath"
@@ -19,8 +18,8 @@ func sqlite(t *testing.T) config.Database {
 	return config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")}
 }
 
-// ask sends a query, with headers as name, value, name, value.
-func ask(t *testing.T, n *testkit.Node, query string, header ...string) (status int, h http.Header, body string) {
+// request sends a query, with headers as name, value, name, value.
+func request(t *testing.T, n *testkit.Node, query string, header ...string) (status int, h http.Header, body string) {
 	t.Helper()
 	text, err := json.Marshal(map[string]string{"query": query})
 	if err != nil {
@@ -34,12 +33,7 @@ func ask(t *testing.T, n *testkit.Node, query string, header ...string) (status 
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
+	resp, b, err := n.Send(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +47,7 @@ func TestTokensOfAnyLength(t *testing.T) {
 	want := `{"errors":[{"message":"`
 	var first string
 	for _, length := range []int{1, 3, 1000, 100_000, 1_000_000} {
-		status, h, body := ask(t, n, query, "Authorization", "Bearer "+strings.Repeat(".", length))
+		status, h, body := request(t, n, query, "Authorization", "Bearer "+strings.Repeat(".", length))
 		if status != http.StatusUnauthorized || !strings.HasPrefix(body, want) || !strings.Contains(body, `"code":"UNAUTHENTICATED"`) ||
 			h.Get("Content-Type") != "application/json; charset=utf-8" || h.Get("WWW-Authenticate") == "" {
 			t.Fatalf("%d dots: %d %.200s", length, status, body)
@@ -65,7 +59,7 @@ func TestTokensOfAnyLength(t *testing.T) {
 			t.Errorf("%d dots: %s, but one: %s", length, body, first)
 		}
 	}
-	if status, _, body := ask(t, n, query); status != 200 {
+	if status, _, body := request(t, n, query); status != 200 {
 		t.Errorf("afterwards: %d %s", status, body)
 	}
 }
@@ -79,7 +73,7 @@ func TestRates(t *testing.T) {
 	const query = `{ __typename }`
 	refused := 0
 	for range 150 {
-		status, h, body := ask(t, n, query, "X-Forwarded-For", "198.51.100.1")
+		status, h, body := request(t, n, query, "X-Forwarded-For", "198.51.100.1")
 		if h.Get("RateLimit-Limit") != "100" {
 			t.Fatalf("%d %s %v", status, body, h)
 		}
@@ -93,7 +87,7 @@ func TestRates(t *testing.T) {
 	if refused == 0 {
 		t.Error("nothing was refused")
 	}
-	if status, _, body := ask(t, n, query, "X-Forwarded-For", "198.51.100.2"); status != 200 {
+	if status, _, body := request(t, n, query, "X-Forwarded-For", "198.51.100.2"); status != 200 {
 		t.Errorf("another address: %d %s", status, body)
 	}
 	if !strings.Contains(n.Log.String(), `"event":"request_refused","reason":"rate"`) {
@@ -102,7 +96,7 @@ func TestRates(t *testing.T) {
 
 	off := testkit.Start(t, sqlite(t))
 	for range 150 {
-		if status, h, body := ask(t, off, query); status != 200 || h.Get("RateLimit-Limit") != "" {
+		if status, h, body := request(t, off, query); status != 200 || h.Get("RateLimit-Limit") != "" {
 			t.Fatalf("off: %d %s %v", status, body, h)
 		}
 	}

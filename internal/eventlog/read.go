@@ -81,7 +81,7 @@ func (l *Log) Resolve(ctx context.Context, t event.Topic, after string) (event.C
 	case ok && kind != t.Kind.Item():
 		return event.Cursor{}, event.WrongKind(t, kind)
 	case ok:
-		return l.behindItem(ctx, t.Kind, item)
+		return l.behindItem(ctx, t, item)
 	}
 	c, err := event.ParseCursor(after)
 	if err != nil {
@@ -111,16 +111,21 @@ func (l *Log) check(ctx context.Context, c event.Cursor) error {
 	return nil
 }
 
-// behindItem returns the place behind the event of that kind about the item.
-func (l *Log) behindItem(ctx context.Context, k event.Kind, item uuid.UUID) (event.Cursor, error) {
-	query := `SELECT e.epoch, n.pos, n.id, false
-		FROM log_epoch e LEFT JOIN (SELECT pos, id FROM log WHERE kind = $1 AND subject = $2 ORDER BY pos LIMIT 1) n ON true`
-	if l.postgres {
-		query = `SELECT e.epoch, n.pos, n.id, EXISTS (SELECT FROM log_inbox WHERE kind = $1 AND subject = $2)
-		FROM log_epoch e LEFT JOIN (SELECT pos, id FROM log WHERE kind = $1 AND subject = $2 ORDER BY pos LIMIT 1) n ON true`
+// behindItem returns the place behind the event of the topic about the item. An item of another topic is unknown to this
+// one: it may be hidden from who asks.
+func (l *Log) behindItem(ctx context.Context, t event.Topic, item uuid.UUID) (event.Cursor, error) {
+	is, args := `kind = $1 AND subject = $2`, []any{string(t.Kind), item}
+	if t.Scope != uuid.Nil {
+		is, args = is+` AND scope = $3`, append(args, t.Scope)
 	}
+	waiting := `false`
+	if l.postgres {
+		waiting = `EXISTS (SELECT FROM log_inbox WHERE ` + is + `)`
+	}
+	query := `SELECT e.epoch, n.pos, n.id, ` + waiting + `
+		FROM log_epoch e LEFT JOIN (SELECT pos, id FROM log WHERE ` + is + ` ORDER BY pos LIMIT 1) n ON true`
 	for giveUp := time.Now().Add(resolveAtMost); ; {
-		c, waits, err := l.place(ctx, query, string(k), item)
+		c, waits, err := l.place(ctx, query, args...)
 		switch {
 		case err != nil:
 			return event.Cursor{}, fmt.Errorf("looking up the event of an item: %w", err)

@@ -105,6 +105,8 @@ func TestResolve(t *testing.T) {
 		fails(posts, author.String(), event.ErrWrongKind)
 		fails(posts, gid.NewPost().String(), event.ErrExpired)
 		fails(topic, gid.NewComment().String(), event.ErrExpired)
+		fails(event.CommentsOn(gid.NewPost()), comment.String(), event.ErrExpired) // a comment on another post
+		fails(event.PostsBy(gid.NewUser()), post.String(), event.ErrExpired)
 		for _, text := range []string{"", "10", at(10).String()[1:], strings.ToUpper(post.String()), "'; DROP TABLE log; --", "\x00"} {
 			fails(topic, text, event.ErrBadCursor)
 		}

@@ -16,10 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"tidings/internal/app"
 	"tidings/internal/config"
+	"tidings/internal/testkit/leak"
 )
 
 // Node is one running server.
@@ -110,8 +109,24 @@ type Error struct {
 	Extensions map[string]any `json:"extensions"`
 }
 
+// Send sends a request and gives the response, read whole. Like all that the clients of this package are told, it is
+// looked at for leaks.
+func (n *Node) Send(req *http.Request) (*http.Response, []byte, error) {
+	n.t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	leak.Header(n.t, resp.Header)
+	leak.Body(n.t, resp.StatusCode, b)
+	return resp, b, err
+}
+
 // Post runs an operation over HTTP; token may be empty.
 func (n *Node) Post(token, query string, variables map[string]any) (Response, error) {
+	n.t.Helper()
 	var r Response
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
@@ -125,12 +140,7 @@ func (n *Node) Post(token, query string, variables map[string]any) (Response, er
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return r, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
+	resp, b, err := n.Send(req)
 	if err != nil {
 		return r, err
 	}
@@ -184,148 +194,6 @@ func (n *Node) AddComment(token, post, content string) string {
 	return n.Must(token, `mutation($i: AddCommentInput!) { addComment(input: $i) { id } }`, map[string]any{"i": map[string]any{
 		"postId": post, "content": content}}).Text("addComment", "id")
 }
-
-// Socket is a graphql-transport-ws connection, acknowledged, with one subscription at a time.
-type Socket struct {
-	t    testing.TB
-	conn *websocket.Conn
-}
-
-// Message is a message of the protocol.
-type Message struct {
-	ID      string          `json:"id,omitempty"`
-	Type    string          `json:"type"`
-	Payload json.RawMessage `json:"payload,omitempty"`
-}
-
-// Wait bounds every wait for something that must come.
-const Wait = 20 * time.Second
-
-// Subscribe opens a socket and subscribes on it. The subscription runs when the server has taken it up, which a ping
-// behind it tells.
-func (n *Node) Subscribe(token, query string, variables map[string]any) *Socket {
-	n.t.Helper()
-	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}, HandshakeTimeout: Wait}
-	conn, _, err := dialer.Dial("ws"+strings.TrimPrefix(n.URL, "http")+"/graphql", nil)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	s := &Socket{n.t, conn}
-	n.t.Cleanup(s.Close)
-	hello := map[string]any{}
-	if token != "" {
-		hello["authorization"] = "Bearer " + token
-	}
-	s.send("connection_init", hello)
-	if m := s.receive(); m.Type != "connection_ack" {
-		n.t.Fatalf("%s instead of the acknowledgement: %s", m.Type, m.Payload)
-	}
-	s.send("subscribe", map[string]any{"query": query, "variables": variables})
-	return s
-}
-
-func (s *Socket) send(typ string, payload any) {
-	b, err := json.Marshal(payload)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.conn.WriteJSON(Message{ID: "1", Type: typ, Payload: b}); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *Socket) receive() Message {
-	s.t.Helper()
-	for {
-		var m Message
-		_ = s.conn.SetReadDeadline(time.Now().Add(Wait))
-		if err := s.conn.ReadJSON(&m); err != nil {
-			s.t.Fatal("reading from the socket: ", err)
-		}
-		if m.Type != "ping" && m.Type != "pong" {
-			return m
-		}
-	}
-}
-
-// Next is the subscription's next payload. Anything else fails the test.
-func (s *Socket) Next() Response {
-	s.t.Helper()
-	m := s.receive()
-	var r Response
-	if err := json.Unmarshal(m.Payload, &r); m.Type != "next" || err != nil {
-		s.t.Fatalf("%s instead of a payload: %s", m.Type, m.Payload)
-	}
-	return r
-}
-
-// Error is the error with which the subscription ends.
-func (s *Socket) Error() []Error {
-	s.t.Helper()
-	m := s.receive()
-	var errs []Error
-	if err := json.Unmarshal(m.Payload, &errs); m.Type != "error" || err != nil {
-		s.t.Fatalf("%s instead of an error: %s", m.Type, m.Payload)
-	}
-	return errs
-}
-
-// More takes the subscription's next payload, or its completion: then it is false. Anything else fails the test.
-func (s *Socket) More() bool {
-	s.t.Helper()
-	m := s.receive()
-	if m.Type != "next" && m.Type != "complete" {
-		s.t.Fatalf("%s instead of a payload or the completion: %s", m.Type, m.Payload)
-	}
-	return m.Type == "next"
-}
-
-// Complete takes the subscription's end by the server, which must be the next that comes.
-func (s *Socket) Complete() {
-	s.t.Helper()
-	if m := s.receive(); m.Type != "complete" {
-		s.t.Fatalf("%s instead of the completion: %s", m.Type, m.Payload)
-	}
-}
-
-// Ended takes the end of a subscription of which nothing else is to come, and gives the code of its error; "" is a
-// completion.
-func (s *Socket) Ended() (code string) {
-	s.t.Helper()
-	m := s.receive()
-	if m.Type == "complete" {
-		return ""
-	}
-	var errs []Error
-	if err := json.Unmarshal(m.Payload, &errs); m.Type != "error" || err != nil || len(errs) != 1 {
-		s.t.Fatalf("%s instead of an end: %s", m.Type, m.Payload)
-	}
-	code, _ = errs[0].Extensions["code"].(string)
-	return code
-}
-
-// Closed waits until the server closes the socket, and gives its code and reason. Completions may come before that; any
-// other message fails the test.
-func (s *Socket) Closed() (code int, reason string) {
-	s.t.Helper()
-	for {
-		var m Message
-		_ = s.conn.SetReadDeadline(time.Now().Add(Wait))
-		err := s.conn.ReadJSON(&m)
-		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
-			return closed.Code, closed.Text
-		}
-		if err != nil {
-			s.t.Fatal("reading from the socket: ", err)
-		}
-		if m.Type != "ping" && m.Type != "pong" && m.Type != "complete" {
-			s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
-		}
-	}
-}
-
-// Close cuts the connection off. It may be called again.
-func (s *Socket) Close() { _ = s.conn.Close() }
 
 // Buffer is a writer that can be read while it is written.
 type Buffer struct {

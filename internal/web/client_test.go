@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"tidings/internal/testkit/leak"
 )
 
 // client is one end of a socket, that sends and expects bytes.
@@ -48,6 +51,10 @@ func (w *world) tryDial(header ...string) (*client, error) {
 	}
 	ws, resp, err := dialer.Dial("ws"+strings.TrimPrefix(w.http.URL, "http")+"/graphql", h)
 	if err != nil {
+		if resp != nil {
+			text, _ := io.ReadAll(resp.Body) // the start of it is kept
+			leak.Body(w.t, resp.StatusCode, text)
+		}
 		return &client{t: w.t, resp: resp}, err
 	}
 	w.t.Cleanup(func() { ws.Close() })
@@ -99,6 +106,10 @@ func (c *client) read() (string, error) {
 		return "", err
 	}
 	_, text, err := c.ws.ReadMessage()
+	leak.Message(c.t, text)
+	if closed, ok := err.(*websocket.CloseError); ok && closed.Code != websocket.CloseAbnormalClosure { // 1006 is the client's own word
+		leak.Closed(c.t, closed.Text)
+	}
 	return string(text), err
 }
 

@@ -55,6 +55,7 @@ func TestRefusedForItsCost(t *testing.T) {
 		o.Cost = cost.Limits{Tokens: 30, RootFields: 3, Cost: 100}
 	})
 	c := w.open("")
+	l.take() // connection_init
 	for i, r := range []struct{ document, want string }{
 		{`{ viewer viewer viewer viewer }`,
 			`{"message":"The operation has 4 root fields; at most 3 are allowed.","extensions":{"code":"QUERY_TOO_COMPLEX","count":4,"limit":3,"reason":"ROOT_FIELDS"}}`},

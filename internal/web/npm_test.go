@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tidings/internal/gid"
+	"tidings/internal/testkit/leak"
 	"tidings/internal/testkit/require"
 	"tidings/internal/web"
 )
@@ -82,7 +83,7 @@ func install(dir string) error {
 func TestAudits(t *testing.T) {
 	w := newWorld(t)
 	var stderr strings.Builder
-	cmd := node(t, "audits.mjs", w.http.URL+"/graphql")
+	cmd := node(t, "audits.mjs", leak.Proxy(t, w.http.URL)+"/graphql")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -110,7 +111,7 @@ func TestAudits(t *testing.T) {
 func TestGraphQLWS(t *testing.T) {
 	w := newWorld(t)
 	token, user := w.token()
-	line := newCable(t, w.http.Listener.Addr().String())
+	line := newCable(t, strings.TrimPrefix(leak.Proxy(t, w.http.URL), "http://"))
 	cmd := node(t, "subscribe.mjs", "ws://"+line.addr+"/graphql", w.log.cursor(0), token)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -26,6 +26,7 @@ import (
 	"tidings/internal/fault"
 	"tidings/internal/gid"
 	"tidings/internal/live"
+	"tidings/internal/testkit/leak"
 	"tidings/internal/web"
 	"tidings/internal/web/internal/testschema"
 )
@@ -454,6 +455,8 @@ func (w *world) do(method, path, body string, header ...string) response {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	leak.Header(w.t, resp.Header)
+	leak.Body(w.t, resp.StatusCode, text)
 	return response{resp.StatusCode, resp.Header, string(text)}
 }
 
