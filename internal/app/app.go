@@ -94,7 +94,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err := a.openLog(ctx); err != nil {
 		return err
 	}
-	passwords := auth.NewPasswords()
+	passwords := auth.NewPasswordsWith(a.cfg.PasswordMemory)
 	if a.cfg.Demo {
 		if err := a.seed(ctx, passwords); err != nil {
 			return err

@@ -78,6 +78,7 @@ func NewPasswords() *Passwords {
 // Hash returns the hash of a password in PHC's string format:
 // $argon2id$v=19$m=19456,t=2,p=1$salt$key. The error is ErrBusy or the context's.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	current := p.current()
 	salt := make([]byte, current.salt)
 	_, _ = rand.Read(salt) // never fails
 	key, err := p.compute(ctx, password, salt, current)
@@ -103,7 +104,7 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, n
 	if subtle.ConstantTimeCompare(got, want) != 1 {
 		return false, false, nil
 	}
-	return true, c != current, nil
+	return true, c != p.current(), nil
 }
 
 // VerifyNothing takes as long as verifying a wrong password does. Call it when

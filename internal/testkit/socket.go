@@ -120,18 +120,25 @@ func (s *Socket) receive() (Message, error) {
 	}
 }
 
-// Closed is the code and the reason with which the server closes the socket, after messages that are passed over.
+// Complete expects that the subscription ends with complete.
+func (s *Socket) Complete() {
+	s.t.Helper()
+	if m := s.Receive(); m.Type != "complete" {
+		s.t.Fatalf("%s instead of complete: %s", m.Type, m.Payload)
+	}
+}
+
+// Closed waits until the server closes the socket, and gives its code and reason. A message before that fails the test.
 func (s *Socket) Closed() (code int, reason string) {
 	s.t.Helper()
-	for {
-		_, err := s.receive()
-		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
-			return closed.Code, closed.Text
-		}
-		if err != nil {
-			s.t.Fatal("waiting for the end of the socket: ", err)
-		}
+	m, err := s.receive()
+	closed, ok := errors.AsType[*websocket.CloseError](err)
+	if err == nil {
+		s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
+	} else if !ok {
+		s.t.Fatal("waiting for the end of the socket: ", err)
 	}
+	return closed.Code, closed.Text
 }
 
 // Next is the subscription's next payload. Anything else fails the test.
