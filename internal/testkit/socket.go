@@ -120,25 +120,56 @@ func (s *Socket) receive() (Message, error) {
 	}
 }
 
-// Complete expects that the subscription ends with complete.
+// More takes the subscription's next payload, or its completion: then it is false. Anything else fails the test.
+func (s *Socket) More() bool {
+	s.t.Helper()
+	m := s.Receive()
+	if m.Type != "next" && m.Type != "complete" {
+		s.t.Fatalf("%s instead of a payload or the completion: %s", m.Type, m.Payload)
+	}
+	return m.Type == "next"
+}
+
+// Complete takes the subscription's end by the server, which must be the next that comes.
 func (s *Socket) Complete() {
 	s.t.Helper()
 	if m := s.Receive(); m.Type != "complete" {
-		s.t.Fatalf("%s instead of complete: %s", m.Type, m.Payload)
+		s.t.Fatalf("%s instead of the completion: %s", m.Type, m.Payload)
 	}
 }
 
-// Closed waits until the server closes the socket, and gives its code and reason. A message before that fails the test.
+// Ended takes the end of a subscription of which nothing else is to come, and gives the code of its error; "" is a
+// completion.
+func (s *Socket) Ended() (code string) {
+	s.t.Helper()
+	m := s.Receive()
+	if m.Type == "complete" {
+		return ""
+	}
+	var errs []Error
+	if err := json.Unmarshal(m.Payload, &errs); m.Type != "error" || err != nil || len(errs) != 1 {
+		s.t.Fatalf("%s instead of an end: %s", m.Type, m.Payload)
+	}
+	code, _ = errs[0].Extensions["code"].(string)
+	return code
+}
+
+// Closed waits until the server closes the socket, and gives its code and reason. Completions may come before that; any
+// other message fails the test.
 func (s *Socket) Closed() (code int, reason string) {
 	s.t.Helper()
-	m, err := s.receive()
-	closed, ok := errors.AsType[*websocket.CloseError](err)
-	if err == nil {
-		s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
-	} else if !ok {
-		s.t.Fatal("waiting for the end of the socket: ", err)
+	for {
+		m, err := s.receive()
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+			return closed.Code, closed.Text
+		}
+		if err != nil {
+			s.t.Fatal("reading from the socket: ", err)
+		}
+		if m.Type != "complete" {
+			s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
+		}
 	}
-	return closed.Code, closed.Text
 }
 
 // Next is the subscription's next payload. Anything else fails the test.
