@@ -110,7 +110,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	}
 	security := audit.New(a.log)
 	a.sessions = session.New(a.store.Client(), a.events, tokens, a.guard, security, time.Now)
-	passwords := auth.NewPasswords()
+	passwords := auth.NewPasswordsWith(a.cfg.PasswordMemory)
 	if a.cfg.Demo {
 		if err := a.seed(ctx, passwords); err != nil {
 			return err

@@ -155,8 +155,8 @@ func (f forger) attacks(t *testing.T, refresh string) map[string]string {
 
 const who = `{ viewer { username } }`
 
-// ask sends a query with an Authorization header, and gives the response with all that depends on nothing but it.
-func ask(t *testing.T, n *testkit.Node, authorization, accept, document string) string {
+// presenting sends a query with an Authorization header, and gives the response with all that depends on nothing but it.
+func presenting(t *testing.T, n *testkit.Node, authorization, accept, document string) string {
 	t.Helper()
 	body, err := json.Marshal(part{"query": document})
 	if err != nil {
@@ -211,7 +211,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		first := map[string]string{}
 		for name, token := range attacks {
 			for _, accept := range []string{modern, old} {
-				got := ask(t, n, "Bearer "+token, accept, who)
+				got := presenting(t, n, "Bearer "+token, accept, who)
 				if first[accept] == "" {
 					first[accept] = got
 					if !strings.HasPrefix(got, "401 ") || !strings.Contains(got, `"code":"UNAUTHENTICATED"`) || strings.Contains(got, `"data"`) {
@@ -226,12 +226,12 @@ func TestTokensThatAreRefused(t *testing.T) {
 
 		// What is no bearer token at all is refused with the same code and status.
 		for _, header := range []string{"Bearer", "Basic YWRhOnNlc2FtZQ==", f.good, "Bearer a b", "Bearer " + f.good + ",x", `Bearer "` + f.good + `"`, "Bearer é"} {
-			if got := ask(t, n, header, modern, who); !strings.HasPrefix(got, "401 ") || !strings.Contains(got, `"code":"UNAUTHENTICATED"`) {
+			if got := presenting(t, n, header, modern, who); !strings.HasPrefix(got, "401 ") || !strings.Contains(got, `"code":"UNAUTHENTICATED"`) {
 				t.Errorf("%q: %s", header, got)
 			}
 		}
 		// Who presents a bad token is not taken for anonymous: nothing of the operation runs.
-		ask(t, n, "Bearer "+attacks["another key"], modern, `mutation { createUser(input: {username: "eve", email: "eve@example.org", fullName: "Eve", password: "Sesame-123"}) { id } }`)
+		presenting(t, n, "Bearer "+attacks["another key"], modern, `mutation { createUser(input: {username: "eve", email: "eve@example.org", fullName: "Eve", password: "Sesame-123"}) { id } }`)
 		if r := n.Must("", `{ user(username: "eve") { id } }`, nil); r.Data["user"] != nil {
 			t.Error("an operation with a bad token has run")
 		}

@@ -68,17 +68,26 @@ type Passwords struct {
 	admitted chan struct{}       // held while waiting or running
 	running  *semaphore.Weighted // held while running; who waits for it is served in order
 	derive   func(password, salt []byte, c cost) []byte
-	nothing  string // a hash that no password has
+	cost     cost   // of new hashes
+	nothing  string // a hash of that cost that no password has
 }
 
 // NewPasswords returns a Passwords for the process. Two would share no bound.
-func NewPasswords() *Passwords {
-	n := atOnce(runtime.GOMAXPROCS(0))
+func NewPasswords() *Passwords { return NewPasswordsWith(0) }
+
+// NewPasswordsWith is NewPasswords, but that a new hash takes so much memory, in
+// KiB and at least 8; 0 is as much as OWASP recommends. Less is for tests.
+func NewPasswordsWith(memory uint32) *Passwords {
+	n, c := atOnce(runtime.GOMAXPROCS(0)), current
+	if memory > 0 {
+		c.memory = memory
+	}
 	return &Passwords{
+		cost:     c,
 		admitted: make(chan struct{}, n*(1+maxWaiting)),
 		running:  semaphore.NewWeighted(int64(n)),
 		derive:   derive,
-		nothing:  encode(current, make([]byte, current.salt), make([]byte, current.key)),
+		nothing:  encode(c, make([]byte, c.salt), make([]byte, c.key)),
 	}
 }
 
@@ -88,13 +97,13 @@ func atOnce(processors int) int { return max(1, processors/2) }
 // Hash returns the hash of a password in PHC's string format:
 // $argon2id$v=19$m=19456,t=2,p=1$salt$key. The error is ErrBusy or the context's.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
-	salt := make([]byte, current.salt)
+	salt := make([]byte, p.cost.salt)
 	_, _ = rand.Read(salt) // never fails
-	key, err := p.compute(ctx, password, salt, current)
+	key, err := p.compute(ctx, password, salt, p.cost)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
-	return encode(current, salt, key), nil
+	return encode(p.cost, salt, key), nil
 }
 
 // Verify reports whether encoded, as Hash returned it, is the hash of password,
@@ -113,7 +122,7 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, n
 	if subtle.ConstantTimeCompare(got, want) != 1 {
 		return false, false, nil
 	}
-	return true, c != current, nil
+	return true, c != p.cost, nil
 }
 
 // VerifyNothing takes as long as verifying a wrong password does. Call it when

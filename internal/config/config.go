@@ -57,6 +57,9 @@ type Config struct {
 	// Warnings are lines to log once at start: TIDINGS_ variables that mean
 	// nothing, most likely misspelt.
 	Warnings []string
+	// PasswordMemory is what hashing a password takes, in KiB; 0 is as much as
+	// OWASP recommends. There is no flag for it: less is for tests.
+	PasswordMemory uint32
 }
 
 // Limits bound what one GraphQL operation may be, as package cost counts it.

@@ -30,7 +30,7 @@ func TestQueries(t *testing.T) {
 }
 
 // batch is how many root fields go into one operation: within the limits on what one may cost.
-const batch = 3
+const batch = 1
 
 func (w *world) compare(v *viewer, way string, ask asker, some []*selection) {
 	w.t.Helper()

@@ -59,7 +59,7 @@ func braced(sels []*selection) string {
 }
 
 // most is the page size of every connection: more than there is of anything, so that what is hidden would show.
-const most = "7"
+const most = "6"
 
 // writer makes operations of a schema.
 type writer struct {
@@ -92,12 +92,16 @@ func (g *writer) calls(typ string, f *ast.FieldDefinition) (base, more []map[str
 			values = row.values
 		case one:
 			values = g.ids(row.of)
-		case some:
-			values = []string{"[" + strings.Join(g.ids(row.of), ", ") + "]"}
+		case some: // one of each type, and all of them
+			var each []string
+			for of := range strings.FieldsSeq(row.of) {
+				each = append(each, g.ids(of)[0])
+			}
+			values = []string{"[" + strings.Join(each, ", ") + "]", "[" + strings.Join(g.ids(row.of), ", ") + "]"}
 		}
 		for i, value := range values {
 			// Of things that are chosen by their ids each is a way of its own.
-			if a.Type.NonNull && (row.kind != choice || i == 0) || oneOf && a.Name == "id" {
+			if a.Type.NonNull && (row.kind == one || i == 0) || oneOf && a.Name == "id" {
 				base = append(base, with(a.Name, value))
 			} else {
 				more = append(more, with(a.Name, value))

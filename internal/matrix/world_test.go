@@ -33,20 +33,13 @@ type world struct {
 	public, draft, takenBack, commented *object
 }
 
-// unlimited is a configuration in which an operation may select everything at once.
-func unlimited(d config.Database) config.Config {
-	cfg := testkit.Config(d)
-	cfg.Limits = config.Limits{Tokens: 20_000, Depth: 100, RootFields: 1000, Aliases: 10_000, Directives: 50, Cost: 1e9}
-	return cfg
-}
-
 // everywhere runs a test in a world on each database.
 func everywhere(t *testing.T, test func(w *world)) {
 	testkit.Databases(t, func(t *testing.T, d config.Database) { test(newWorld(t, d)) })
 }
 
 func newWorld(t *testing.T, d config.Database) *world {
-	w := &world{t: t, node: testkit.StartWith(t, unlimited(d)), m: &model{}}
+	w := &world{t: t, node: testkit.Start(t, d), m: &model{}}
 	w.w = &writer{schema: loaded(), ids: w.ids, named: w.fill}
 	w.author, w.other, w.admin = w.signUp("author"), w.signUp("other"), w.signUp("admin")
 	w.anonymous = &viewer{name: "anonymous"}
@@ -85,7 +78,7 @@ func (w *world) promote(d config.Database, v *viewer) {
 		w.t.Fatal(err)
 	}
 	v.user.values["role"], v.admin = "ADMIN", true
-	w.node = testkit.StartWith(w.t, unlimited(d))
+	w.node = testkit.Start(w.t, d)
 	v.token = w.logIn(v.user.values["username"].(string))
 }
 

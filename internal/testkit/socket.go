@@ -120,42 +120,6 @@ func (s *Socket) receive() (Message, error) {
 	}
 }
 
-// Closed is the code and the reason with which the server closes the socket, after messages that are passed over.
-func (s *Socket) Closed() (code int, reason string) {
-	s.t.Helper()
-	for {
-		_, err := s.receive()
-		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
-			return closed.Code, closed.Text
-		}
-		if err != nil {
-			s.t.Fatal("waiting for the end of the socket: ", err)
-		}
-	}
-}
-
-// Next is the subscription's next payload. Anything else fails the test.
-func (s *Socket) Next() Response {
-	s.t.Helper()
-	m := s.Receive()
-	var r Response
-	if err := json.Unmarshal(m.Payload, &r); m.Type != "next" || err != nil {
-		s.t.Fatalf("%s instead of a payload: %s", m.Type, m.Payload)
-	}
-	return r
-}
-
-// Error is the error with which the subscription ends.
-func (s *Socket) Error() []Error {
-	s.t.Helper()
-	m := s.Receive()
-	var errs []Error
-	if err := json.Unmarshal(m.Payload, &errs); m.Type != "error" || err != nil {
-		s.t.Fatalf("%s instead of an error: %s", m.Type, m.Payload)
-	}
-	return errs
-}
-
 // More takes the subscription's next payload, or its completion: then it is false. Anything else fails the test.
 func (s *Socket) More() bool {
 	s.t.Helper()
@@ -188,6 +152,46 @@ func (s *Socket) Ended() (code string) {
 	}
 	code, _ = errs[0].Extensions["code"].(string)
 	return code
+}
+
+// Closed waits until the server closes the socket, and gives its code and reason. Completions may come before that; any
+// other message fails the test.
+func (s *Socket) Closed() (code int, reason string) {
+	s.t.Helper()
+	for {
+		m, err := s.receive()
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+			return closed.Code, closed.Text
+		}
+		if err != nil {
+			s.t.Fatal("reading from the socket: ", err)
+		}
+		if m.Type != "complete" {
+			s.t.Fatalf("%s instead of a close frame: %s", m.Type, m.Payload)
+		}
+	}
+}
+
+// Next is the subscription's next payload. Anything else fails the test.
+func (s *Socket) Next() Response {
+	s.t.Helper()
+	m := s.Receive()
+	var r Response
+	if err := json.Unmarshal(m.Payload, &r); m.Type != "next" || err != nil {
+		s.t.Fatalf("%s instead of a payload: %s", m.Type, m.Payload)
+	}
+	return r
+}
+
+// Error is the error with which the subscription ends.
+func (s *Socket) Error() []Error {
+	s.t.Helper()
+	m := s.Receive()
+	var errs []Error
+	if err := json.Unmarshal(m.Payload, &errs); m.Type != "error" || err != nil {
+		s.t.Fatalf("%s instead of an error: %s", m.Type, m.Payload)
+	}
+	return errs
 }
 
 // Close cuts the connection off. It may be called again.
