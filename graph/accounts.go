@@ -31,7 +31,9 @@ func (r *Resolver) authenticate(ctx context.Context, login, password string) (*e
 	if err != nil {
 		return nil, err
 	}
-	u, err := r.Ent.User.Query().Where(user.Or(user.UsernameKey(folded), user.EmailKey(folded))).Only(auth.AsSystem(ctx))
+	// No more than is needed, so that it takes as long whether there is a row or not.
+	u, err := r.Ent.User.Query().Where(user.Or(user.UsernameKey(folded), user.EmailKey(folded))).
+		Select(user.FieldID, user.FieldPasswordHash, user.FieldIsActive, user.FieldUpdatedAt).Only(auth.AsSystem(ctx))
 	if err != nil && !ent.IsNotFound(err) {
 		return nil, conclude(false, err)
 	}
