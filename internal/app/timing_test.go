@@ -24,9 +24,9 @@ const (
 	distinctly = 0.05
 )
 
-// memory is what hashing a password takes in this test, in KiB: a fiftieth of what it takes otherwise, and as much less
-// time. So the test takes bearable time, and is the stricter: what else differs has less to hide in.
-const memory = 384
+// memory is what hashing a password takes in this test, in KiB: about a tenth of what it takes otherwise, and as much
+// less time. So the test takes bearable time, and is the stricter: what else differs has less to hide in.
+const memory = 2048
 
 // How long a log-in takes does not tell whether there is such a user: known users with a wrong password and unknown ones
 // take turns in random order.
