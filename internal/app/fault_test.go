@@ -80,7 +80,7 @@ var failures = map[string]failure{
 	"our own fault": {code: "INTERNAL", extensions: "id", message: "internal error ", document: `{ node(id: "$comment") { id } }`, status: 200, socket: "next"},
 
 	"too many at once": {code: "RATE_LIMITED", document: `subscription { postCreated { id } }`, socket: "error", times: 129},
-	"too dear":         {code: "QUERY_TOO_COMPLEX", extensions: "depth limit reason", document: `{ node(id: "$post") { ...on Post { ` + strings.Repeat("author { posts { nodes { ", 6) + "id" + strings.Repeat(" } } }", 6) + ` } } }`, status: 400, socket: "error", waits: !costs},
+	"too dear":         {code: "QUERY_TOO_COMPLEX", extensions: "count limit reason", document: `{ node(id: "$post") { ...on Post { ` + strings.Repeat("author { posts { nodes { ", 6) + "id" + strings.Repeat(" } } }", 6) + ` } } }`, status: 400, socket: "error", waits: !costs},
 	"gone meanwhile":   {code: "CANCELLED", elsewhere: "its client no longer reads; package fault has a test"},
 }
 

@@ -96,6 +96,11 @@ func (w *world) mutate(f *ast.FieldDefinition, row mutation, v *viewer, ask aske
 	s := &selection{name: f.Name, of: f.Type.Name()}
 	if !row.scalar {
 		s.subs = w.w.short(s.of)
+		for _, sub := range s.subs { // one step further: to others than the viewer
+			if strings.HasPrefix(sub.alias, "on_") {
+				sub.subs = w.w.short(sub.of)
+			}
+		}
 	}
 	r := w.read(ask("mutation { " + do + braced(s.subs) + " }"))
 	if got := code(r); got != want || len(r.Errors) > 1 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tidings/internal/gid"
+	"tidings/internal/testkit/leak"
 	"tidings/internal/web"
 )
 
@@ -82,7 +83,7 @@ func TestTooLargeUnannounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", plainJSON)
-	resp, err := w.http.Client().Do(req)
+	resp, err := leak.Client(t).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ package leak
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -116,6 +118,29 @@ func Body(t T, status int, body []byte) {
 	} else if status >= 400 {
 		Text(t, "the body of a failed request", string(body))
 	}
+}
+
+// Client returns an HTTP client whose responses are looked at, for tests that make their requests themselves. It reads
+// them whole before it hands them out.
+func Client(t testing.TB) *http.Client { return &http.Client{Transport: looking{t}} }
+
+type looking struct{ t T }
+
+func (l looking) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.t.Helper()
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	Header(l.t, resp.Header)
+	Body(l.t, resp.StatusCode, body)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
 }
 
 // Header fails the test if a header leaks.

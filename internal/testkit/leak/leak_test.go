@@ -2,6 +2,7 @@ package leak_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -135,15 +136,32 @@ type failing struct {
 	errors   []string
 }
 
-func (f *failing) Helper()           {}
-func (f *failing) Cleanup(fn func()) { f.cleanups = append(f.cleanups, fn) }
-func (f *failing) Error(args ...any) { f.errors = append(f.errors, fmt.Sprint(args...)) }
-func (f *failing) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
+func (f *failing) Helper()                           {}
+func (f *failing) Cleanup(fn func())                 { f.cleanups = append(f.cleanups, fn) }
+func (f *failing) Error(args ...any)                 { f.errors = append(f.errors, fmt.Sprint(args...)) }
+func (f *failing) Errorf(format string, args ...any) { f.Error(fmt.Sprintf(format, args...)) }
+func (f *failing) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
 func (f *failing) end() []string {
 	for _, fn := range f.cleanups {
 		fn()
 	}
 	return f.errors
+}
+
+func TestClient(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "sqlite has failed", http.StatusInternalServerError)
+	}))
+	defer server.Close()
+	test := &failing{TB: t}
+	resp, err := leak.Client(test).Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "sqlite has failed\n" || len(test.errors) != 1 {
+		t.Errorf("%q, %v, found %q", b, err, test.errors)
+	}
 }
 
 func TestProxy(t *testing.T) {
