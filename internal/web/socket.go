@@ -20,35 +20,47 @@ import (
 type sockets struct {
 	draining atomic.Bool
 
-	mu      sync.Mutex
-	open    map[*conn]struct{}
-	empty   *sync.Cond // on mu: open is empty
-	drained bool       // and stays empty
+	mu       sync.Mutex
+	arriving int // in their handshake
+	open     map[*conn]struct{}
+	empty    *sync.Cond // on mu: none is open, and none arrives
+	drained  bool       // and so it stays
 }
 
 func (s *sockets) isDraining() bool { return s.draining.Load() }
 
-func (s *sockets) isDrained() bool {
+// expect makes room for a socket whose handshake begins, unless none may come
+// any more. It is followed by add.
+func (s *sockets) expect() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.drained
+	if !s.drained {
+		s.arriving++
+	}
+	return !s.drained
 }
 
-// add takes in a socket, unless none may come any more.
-func (s *sockets) add(c *conn) bool {
+// add takes in a socket that was expected; nil if its handshake failed.
+func (s *sockets) add(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.drained {
-		return false
+	s.arriving--
+	if c != nil {
+		s.open[c] = struct{}{}
 	}
-	s.open[c] = struct{}{}
-	return true
+	s.tell()
 }
 
 func (s *sockets) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delete(s.open, c); len(s.open) == 0 {
+	delete(s.open, c)
+	s.tell()
+}
+
+// tell is called with the lock held.
+func (s *sockets) tell() {
+	if len(s.open) == 0 && s.arriving == 0 {
 		s.empty.Broadcast()
 	}
 }
@@ -67,7 +79,7 @@ func (s *sockets) all() []*conn {
 func (s *sockets) wait() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.open) > 0 {
+	for len(s.open) > 0 || s.arriving > 0 {
 		s.empty.Wait()
 	}
 	s.drained = true
@@ -86,10 +98,16 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
 		return
 	}
-	if s.sockets.isDrained() {
+	if !s.sockets.expect() {
 		plain(w, http.StatusServiceUnavailable, "draining")
 		return
 	}
+	var c *conn
+	defer func() {
+		if s.sockets.add(c); c != nil {
+			go c.serve()
+		}
+	}()
 	seat, ok := s.addressSeat(meter)
 	if !ok {
 		s.report(r.Context(), "sockets")
@@ -110,14 +128,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.conn.upgraded.Store(true)
-	c := newConn(s, ws, h.conn.Conn, auth.ClientFrom(r.Context()), meter, r.Header.Values("Authorization"))
+	c = newConn(s, ws, h.conn.Conn, auth.ClientFrom(r.Context()), meter, r.Header.Values("Authorization"))
 	c.seats = append(c.seats, seat)
-	if !s.sockets.add(c) {
-		c.cut()
-		seat()
-		return
-	}
-	go c.serve()
 }
 
 // retrySocket is when to come back with a socket that there was no room for.
