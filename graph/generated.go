@@ -1038,7 +1038,7 @@ type Post implements Node {
   "The title: 3 to 200 characters."
   title: String!
   "The text: 1 to 40,000 characters."
-  content: String! @cost(weight: "3")
+  content: String! @cost(weight: "10")
   "Whether everyone may see it."
   published: Boolean!
   "When it first became public; null if it never did."
@@ -1067,7 +1067,7 @@ type Comment implements Node {
   "The comment's id."
   id: ID!
   "The text: 1 to 10,000 characters."
-  content: String! @cost(weight: "1")
+  content: String! @cost(weight: "3")
   "Who wrote it."
   author: User!
   "What it is about."

@@ -7,6 +7,7 @@ import (
 
 	"tidings/internal/config"
 	"tidings/internal/testkit"
+	"tidings/internal/testkit/leak"
 )
 
 // TestCostIsLimited holds that the limits of the configuration reach the server, and that they are the defaults if
@@ -34,7 +35,7 @@ func TestCostIsLimited(t *testing.T) {
 		refused(`{ __schema { queryType { name } } }`, nil, "GRAPHQL_VALIDATION_FAILED", "", 0)
 		refused(`{ psts { totalCount } }`, nil, "GRAPHQL_VALIDATION_FAILED", "", 0)
 		for _, path := range []string{"/", "/schema.graphql"} {
-			resp, err := http.Get(n.URL + path)
+			resp, err := leak.Client(t).Get(n.URL + path)
 			if err != nil {
 				t.Fatal(err)
 			}

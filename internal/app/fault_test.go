@@ -39,11 +39,7 @@ type failure struct {
 	message    string                // how it begins; "" if that is not promised
 	times      int                   // how often it is asked at once over one socket; 0 is once
 	elsewhere  string                // why it is not provoked here
-	waits      bool                  // for the server to have it
 }
-
-// costs says whether the server judges what operations cost. Until it does, nothing is too dear.
-const costs = false
 
 func header(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
@@ -80,7 +76,7 @@ var failures = map[string]failure{
 	"our own fault": {code: "INTERNAL", extensions: "id", message: "internal error ", document: `{ node(id: "$comment") { id } }`, status: 200, socket: "next"},
 
 	"too many at once": {code: "RATE_LIMITED", document: `subscription { postCreated { id } }`, socket: "error", times: 129},
-	"too dear":         {code: "QUERY_TOO_COMPLEX", extensions: "count limit reason", document: `{ node(id: "$post") { ...on Post { ` + strings.Repeat("author { posts { nodes { ", 6) + "id" + strings.Repeat(" } } }", 6) + ` } } }`, status: 400, socket: "error", waits: !costs},
+	"too dear":         {code: "QUERY_TOO_COMPLEX", extensions: "count limit reason", document: `{ node(id: "$post") { ...on Post { ` + strings.Repeat("author { posts { nodes { ", 6) + "id" + strings.Repeat(" } } }", 6) + ` } } }`, status: 400, socket: "error"},
 	"gone meanwhile":   {code: "CANCELLED", elsewhere: "its client no longer reads; package fault has a test"},
 }
 
@@ -95,7 +91,7 @@ func TestShapesOfErrors(t *testing.T) {
 		lose(t, d, "comments")
 		fill := strings.NewReplacer("$post", post, "$comment", comment, "$unknown", gid.NewPost().String())
 		for name, f := range failures {
-			if f.elsewhere != "" || f.waits {
+			if f.elsewhere != "" {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {

@@ -31,7 +31,7 @@ const (
 	// CodeForbidden means that the viewer sees the thing but may not do this.
 	CodeForbidden Code = "FORBIDDEN"
 	// CodeConflict is a clash with what is there already. extensions.reason
-	// says which: USERNAME_TAKEN, EMAIL_TAKEN.
+	// says which: USERNAME_TAKEN, EMAIL_TAKEN, LAST_ADMIN.
 	CodeConflict Code = "CONFLICT"
 	// CodeCursorExpired means that what follows a cursor can't be told without
 	// a gap any more: query afresh and subscribe after the new liveCursor.

@@ -22,9 +22,8 @@ const (
 
 // A field is a row about a field of an object that can be read.
 type field struct {
-	who      who
-	optional bool // the schema may lack it, as yet
-	value    func(c call) any
+	who   who
+	value func(c call) any
 }
 
 // visible is the one rule about objects. Everything else is about fields of what is visible.
@@ -127,10 +126,9 @@ const (
 
 // An argument is a row about an argument of a field.
 type argument struct {
-	kind     kind
-	of       string   // for ids: of which types
-	values   []string // for choices, as GraphQL has them; $name stands for an id
-	optional bool
+	kind   kind
+	of     string   // for ids: of which types
+	values []string // for choices, as GraphQL has them; $name stands for an id
 }
 
 const anything = "User Post Comment"
@@ -139,7 +137,7 @@ var (
 	first, last     = argument{kind: page}, argument{kind: page}
 	after, before   = argument{kind: place}, argument{kind: place}
 	published       = argument{kind: choice, values: []string{"true", "false"}}
-	refreshTokenArg = argument{kind: password, optional: true}
+	refreshTokenArg = argument{kind: password}
 )
 
 var arguments = map[string]argument{
@@ -168,7 +166,7 @@ var arguments = map[string]argument{
 	"Mutation.deleteUser.id":               {kind: one, of: "User"},
 	"Mutation.logIn.input":                 {kind: input},
 	"Mutation.refreshSession.refreshToken": refreshTokenArg,
-	"Mutation.changePassword.input":        {kind: input, optional: true},
+	"Mutation.changePassword.input":        {kind: input},
 	"Mutation.createPost.input":            {kind: input},
 	"Mutation.updatePost.id":               {kind: one, of: "Post"},
 	"Mutation.updatePost.input":            {kind: input},
@@ -186,10 +184,9 @@ var arguments = map[string]argument{
 
 // An inputField is a row about a field of an input: who may give it.
 type inputField struct {
-	who      who
-	id       string // of which type it is the id
-	try      string // a value, for those that not everyone may give
-	optional bool
+	who who
+	id  string // of which type it is the id
+	try string // a value, for those that not everyone may give
 }
 
 var inputs = map[string]inputField{
@@ -199,7 +196,7 @@ var inputs = map[string]inputField{
 	"UpdateUserInput.isActive": {who: adminsOnly, try: "false"},
 	"UpdateUserInput.role":     {who: adminsOnly, try: "ADMIN"},
 	"LogInInput.login":         {}, "LogInInput.password": {},
-	"ChangePasswordInput.oldPassword": {optional: true}, "ChangePasswordInput.newPassword": {optional: true},
+	"ChangePasswordInput.oldPassword": {}, "ChangePasswordInput.newPassword": {},
 	"CreatePostInput.title": {}, "CreatePostInput.content": {}, "CreatePostInput.published": {},
 	"UpdatePostInput.title": {}, "UpdatePostInput.content": {}, "UpdatePostInput.published": {},
 	"AddCommentInput.postId": {id: "Post"}, "AddCommentInput.content": {},
@@ -209,12 +206,11 @@ var inputs = map[string]inputField{
 // A mutation is a row about who may do something. Of what a viewer may not see it is always NOT_FOUND, and the anonymous
 // are always UNAUTHENTICATED, but for what is for everyone.
 type mutation struct {
-	who      who
-	on       string // the type of what it changes: %s is its id
-	do       string // without the selection
-	optional bool
-	scalar   bool // its answer has no fields
-	own      bool // it changes the viewer's own account or session: each viewer has one to spare
+	who    who
+	on     string // the type of what it changes: %s is its id
+	do     string // without the selection
+	scalar bool   // its answer has no fields
+	own    bool   // it changes the viewer's own account or session: each viewer has one to spare
 }
 
 var mutations = map[string]mutation{
@@ -222,9 +218,9 @@ var mutations = map[string]mutation{
 	"updateUser":     {who: ownerAndAdmins, on: "User", do: `updateUser(id: "%s", input: {fullName: "Changed"})`},
 	"deleteUser":     {who: ownerAndAdmins, on: "User", do: `deleteUser(id: "%s")`},
 	"logIn":          {who: newUsers, do: `logIn(input: {login: "author", password: "Sesame-123"})`},
-	"refreshSession": {who: holders, do: `refreshSession(refreshToken: "nobody's")`, optional: true},
-	"logOut":         {who: signedIn, do: `logOut`, optional: true, scalar: true, own: true},
-	"changePassword": {who: signedIn, do: `changePassword(input: {oldPassword: "Sesame-123", newPassword: "Sesame-1234"})`, optional: true, own: true},
+	"refreshSession": {who: holders, do: `refreshSession(refreshToken: "nobody's")`},
+	"logOut":         {who: signedIn, do: `logOut`, scalar: true, own: true},
+	"changePassword": {who: signedIn, do: `changePassword(input: {oldPassword: "Sesame-123", newPassword: "Sesame-1234"})`, own: true},
 	"createPost":     {who: signedIn, do: `createPost(input: {title: "Another", content: "x", published: true})`},
 	"updatePost":     {who: ownerAndAdmins, on: "Post", do: `updatePost(id: "%s", input: {title: "Changed"})`},
 	"deletePost":     {who: ownerAndAdmins, on: "Post", do: `deletePost(id: "%s")`},

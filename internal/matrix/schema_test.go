@@ -71,25 +71,25 @@ func unknown(s *ast.Schema) (found []string) {
 			check(name, known && typ.Kind == ast.Scalar)
 		}
 	}
-	lacks := func(name string, optional bool) {
-		if !seen[name] && !optional {
+	lacks := func(name string) {
+		if !seen[name] {
 			found = append(found, name+" is not in the schema")
 		}
 	}
-	for name, row := range fields {
-		lacks(name, row.optional)
+	for name := range fields {
+		lacks(name)
 	}
-	for name, row := range arguments {
-		lacks(name, row.optional)
+	for name := range arguments {
+		lacks(name)
 	}
-	for name, row := range inputs {
-		lacks(name, row.optional)
+	for name := range inputs {
+		lacks(name)
 	}
-	for name, row := range mutations {
-		lacks("Mutation."+name, row.optional)
+	for name := range mutations {
+		lacks("Mutation." + name)
 	}
 	for name := range subscriptions {
-		lacks("Subscription."+name, false)
+		lacks("Subscription." + name)
 	}
 	return found
 }
