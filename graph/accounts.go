@@ -23,6 +23,15 @@ import (
 // errLogIn is the one answer to every log-in that fails, whatever failed.
 var errLogIn = fault.Unauthenticated("the login or the password is wrong")
 
+// logIn starts a session of the user whose login and password these are.
+func (r *Resolver) logIn(ctx context.Context, input model.LogInInput) (session.Grant, error) {
+	u, err := r.authenticate(ctx, input.Login, input.Password)
+	if err != nil {
+		return session.Grant{}, err
+	}
+	return r.Sessions.Start(ctx, u)
+}
+
 // authenticate returns the user whose login and password these are. For every other login and password it does the
 // same work, and fails in the same way. It is RATE_LIMITED when too many attempts have failed.
 func (r *Resolver) authenticate(ctx context.Context, login, password string) (*ent.User, error) {

@@ -3,9 +3,12 @@ package graph_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"tidings/ent"
 	"tidings/graph"
+	"tidings/internal/auth"
 	"tidings/internal/event"
 	"tidings/internal/gid"
 )
@@ -227,4 +230,41 @@ func cut(s string) (path, want string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// TestOldHashesAreRenewed: a password that was hashed at another cost is hashed anew when its owner logs in, and by
+// nobody else, and the account is otherwise as it was.
+func TestOldHashesAreRenewed(t *testing.T) {
+	everywhere(t, func(w *world) {
+		id := w.user("ada")
+		stored := func() *ent.User {
+			u, err := w.store.Client().User.Get(auth.AsSystem(w.t.Context()), id)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return u
+		}
+		before := stored()
+		w.as(gid.User{}, `mutation { logIn(input: {login: "ada", password: "Password"}) { accessToken } }`).fails("UNAUTHENTICATED")
+		if got := stored().PasswordHash; got != passwordHash {
+			w.t.Errorf("after a wrong password: %s", got)
+		}
+		done := make(chan answer)
+		for range 4 {
+			go func() {
+				done <- w.as(gid.User{}, `mutation { logIn(input: {login: "ada", password: "password"}) { accessToken } }`)
+			}()
+		}
+		for range 4 { // one of them stores the new hash
+			(<-done).ok()
+		}
+		after := stored()
+		if !strings.HasPrefix(after.PasswordHash, "$argon2id$v=19$m=19456,t=2,p=1$") || !after.UpdatedAt.Equal(before.UpdatedAt) {
+			w.t.Errorf("the hash is %s, the account was changed at %s and %s", after.PasswordHash, before.UpdatedAt, after.UpdatedAt)
+		}
+		w.as(gid.User{}, `mutation { logIn(input: {login: "ada", password: "password"}) { accessToken } }`).ok()
+		if again := stored(); again.PasswordHash != after.PasswordHash {
+			w.t.Error("hashed once more")
+		}
+	})
 }

@@ -51,8 +51,9 @@ const (
 // errRefused is the one answer to every refresh token that is not good: unknown, expired, reused, or no token at all.
 var errRefused = fault.Unauthenticated("The refresh token is not valid or has expired.")
 
-// errChanged is a log-in during which the account's password changed, or the account was closed.
-var errChanged = fault.Unauthenticated("the login or the password is wrong")
+// ErrChanged is a log-in during which the account's password changed, or its hash, or the account was closed. Who tries
+// again knows which. It is UNAUTHENTICATED.
+var ErrChanged = fault.Unauthenticated("the login or the password is wrong")
 
 // Log is what sessions need of the event log.
 type Log interface {
@@ -84,8 +85,8 @@ func New(client *ent.Client, log Log, tokens *auth.Tokens, guard *Guard, a audit
 	return &Sessions{client: client, log: log, tokens: tokens, guard: guard, audit: a, now: now}
 }
 
-// Start signs in u, as it was when its password was verified. It is UNAUTHENTICATED if u has been deleted or
-// deactivated since, or has changed the password.
+// Start signs in u, as it was when its password was verified. The error is ErrChanged if u has been deleted or
+// deactivated since, or has another password hash.
 func (s *Sessions) Start(ctx context.Context, u *ent.User) (Grant, error) {
 	id := gid.NewSession()
 	refresh, hash := auth.NewRefreshToken()
@@ -97,7 +98,7 @@ func (s *Sessions) Start(ctx context.Context, u *ent.User) (Grant, error) {
 		q := tx.User.Query().Where(user.ID(u.ID), user.PasswordHash(u.PasswordHash), user.IsActive(true))
 		q.Modify(ent.LockShared)
 		if _, err := q.Only(ctx); ent.IsNotFound(err) {
-			return nil, errChanged
+			return nil, ErrChanged
 		} else if err != nil {
 			return nil, err
 		}
