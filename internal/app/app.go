@@ -161,7 +161,7 @@ func (a *App) rates() *web.Rates {
 	return &web.Rates{
 		Addresses:      rate.NewBuckets(address, rememberedClients, time.Now),
 		Viewers:        rate.NewBuckets(viewer, rememberedClients, time.Now),
-		AddressSockets: a.cfg.AddressSockets, ViewerSockets: a.cfg.ViewerSockets,
+		AddressSockets: a.cfg.AddressSockets, ViewerSockets: a.cfg.ViewerSockets, Standing: a.cfg.AddressStanding,
 	}
 }
 

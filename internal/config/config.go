@@ -42,6 +42,9 @@ type Config struct {
 	AddressPoints, AddressRefill int
 	// AddressSockets and ViewerSockets are how many sockets each may have.
 	AddressSockets, ViewerSockets int
+	// AddressStanding is what the open subscriptions of an address may cost
+	// together, in points an event; a viewer has three times as much.
+	AddressStanding int
 	// Retention is how long events are kept, at least an hour.
 	Retention time.Duration
 	// Drain bounds the time from SIGTERM to the end. 0 drops everything at once.
@@ -135,6 +138,7 @@ func (c Config) LogValue() slog.Value {
 		slog.Int("address_points", c.AddressPoints),
 		slog.Int("address_refill", c.AddressRefill),
 		slog.Int("address_sockets", c.AddressSockets),
+		slog.Int("address_standing", c.AddressStanding),
 		slog.Int("viewer_sockets", c.ViewerSockets),
 		slog.Duration("retention", c.Retention),
 		slog.Duration("drain", c.Drain),

@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 		Limits:   Limits{Tokens: 2000, Depth: 15, RootFields: 30, Aliases: 100, Directives: 50, Cost: 20_000},
 		Rates:    true,
 
-		AddressPoints: 20000, AddressRefill: 1000, AddressSockets: 100, ViewerSockets: 20,
+		AddressPoints: 20000, AddressRefill: 1000, AddressSockets: 100, ViewerSockets: 20, AddressStanding: 2000,
 
 		Retention: 7 * 24 * time.Hour,
 		Drain:     10 * time.Second,
@@ -66,6 +66,7 @@ func TestParsed(t *testing.T) {
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("::1/128")}},
 		{"address-points", "100", func(c Config) any { return c.AddressPoints }, 100},
 		{"address-refill", "1", func(c Config) any { return c.AddressRefill }, 1},
+		{"address-standing", "10", func(c Config) any { return c.AddressStanding }, 10},
 		{"address-sockets", "1000000", func(c Config) any { return c.AddressSockets }, 1000000},
 		{"viewer-sockets", "5", func(c Config) any { return c.ViewerSockets }, 5},
 		{"rates", "off", func(c Config) any { return c.Rates }, false},

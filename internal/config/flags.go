@@ -113,6 +113,14 @@ var groups = []group{
 			},
 		},
 		{
+			name: "address-standing", arg: "points", initial: "2000",
+			help: "What the open subscriptions from one address may cost together, each counted with what one of its events costs; a signed-in viewer's, from wherever, three times that. Events are not charged.",
+			set: func(c *Config, v string) (err error) {
+				c.AddressStanding, err = parseCount(v, 10, 1e9)
+				return err
+			},
+		},
+		{
 			name: "viewer-sockets", arg: "number", initial: "20",
 			help: "How many WebSocket connections one signed-in viewer may have open.",
 			set: func(c *Config, v string) (err error) {

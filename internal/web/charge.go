@@ -34,6 +34,10 @@ type Rates struct {
 	Addresses, Viewers Points
 	// AddressSockets and ViewerSockets are how many sockets each may have open. 100 and 20.
 	AddressSockets, ViewerSockets int
+	// Standing is what the open subscriptions of an address may cost together,
+	// each counted with what one of its events costs, and three times that is for
+	// those of a viewer. 2,000 points.
+	Standing int
 }
 
 // What is refused in the same way over and over is told to the log once in ten seconds for each address.
@@ -117,6 +121,28 @@ func (m *meter) look(points int) rate.State {
 	}
 	m.last.Store(&s)
 	return s
+}
+
+// stand counts an open subscription, each event of which costs so many points: events are not charged, so what one can
+// take at most is bounded. Call leave once when the subscription is over. The error is RATE_LIMITED.
+func (m *meter) stand(points int) (leave func(), err error) {
+	if m == nil {
+		return func() {}, nil
+	}
+	tooMany := fault.RateLimited(0, "The open subscriptions cost too much together: end some of them first.")
+	ofAddress, ok := m.server.standing.enter("address "+m.address, points, m.rates.Standing)
+	if !ok {
+		return nil, tooMany
+	}
+	if m.viewer == "" {
+		return ofAddress, nil
+	}
+	ofViewer, ok := m.server.standing.enter("viewer "+m.viewer, points, 3*m.rates.Standing)
+	if !ok {
+		ofAddress()
+		return nil, tooMany
+	}
+	return func() { ofAddress(); ofViewer() }, nil
 }
 
 func (m *meter) refuse(ctx context.Context, s rate.State) error {

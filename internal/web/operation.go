@@ -25,6 +25,7 @@ type operation struct {
 	subscribed bool        // under conn.mu
 	events     int         // delivered
 	oc         *graphql.OperationContext
+	points     int // what it costs each time it runs
 }
 
 // serve runs the operation to its end, and writes a line about it to the log.
@@ -57,7 +58,7 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 	}
 	ctx = auth.WithViewer(ctx, viewer)
 	var resp *graphql.Response
-	op.oc, resp = e.begin(ctx, p)
+	op.oc, op.points, resp = e.begin(ctx, p)
 	if resp == nil && !isSubscription(op.oc) {
 		bounded, cancel := context.WithTimeout(ctx, op.conn.server.limits.Operation)
 		if resp = e.run(bounded, op.oc); resp == nil {
@@ -84,7 +85,12 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 // subscribe runs a subscription. Until its start is known it executes; done
 // ends that.
 func (op *operation) subscribe(ctx context.Context, done func()) string {
-	s, err := op.open(ctx)
+	var s *live.Subscription
+	leave, err := op.conn.meter.stand(op.points)
+	if err == nil {
+		defer leave()
+		s, err = op.open(ctx)
+	}
 	done()
 	if s != nil {
 		defer s.Close()

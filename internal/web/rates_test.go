@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tidings/internal/gid"
 	"tidings/internal/rate"
 	"tidings/internal/web"
 )
@@ -404,5 +405,42 @@ func TestRatesOff(t *testing.T) {
 		if got := w.post(ten); got.status != 200 || got.header.Get("RateLimit-Limit") != "" {
 			t.Fatalf("%v %v", got, got.header)
 		}
+	}
+}
+
+// TestStandingSubscriptions: what one event can take is bounded for an address and for a viewer, by what their open
+// subscriptions cost together.
+func TestStandingSubscriptions(t *testing.T) {
+	p := newPurse()
+	p.Standing = 5
+	w := newWorld(t, p.limits)
+	token, _ := w.token()
+	const refused = `{"id":"%s","type":"error","payload":[{"message":"The open subscriptions cost too much together: end some of them first.","extensions":{"code":"RATE_LIMITED"}}]}`
+	// subscribe fails the test unless a subscription of two points an event is there, or refused.
+	subscribe := func(c *client, id string, want bool) {
+		t.Helper()
+		c.subscribe(id, `subscription { posted(after: "`+w.log.cursor(0)+`") { id } }`, "")
+		got := c.next()
+		if want && !strings.Contains(got, `"type":"next"`) || !want && got != fmt.Sprintf(refused, id) {
+			t.Errorf("subscription %s: %s", id, got)
+		}
+	}
+	w.log.post(gid.NewUser(), "there is one")
+	first, second := w.open("", from("198.51.100.1")...), w.open("", from("198.51.100.1")...)
+	subscribe(first, "1", true)
+	subscribe(second, "1", true)
+	subscribe(first, "2", false)
+	other := w.open("", from("198.51.100.2")...)
+	subscribe(other, "1", true)
+	second.send(`{"id":"1","type":"complete"}`)
+	eventually(t, "room for one more", func() bool {
+		p.pass(time.Minute)
+		first.subscribe("3", `subscription { posted(after: "`+w.log.cursor(0)+`") { id } }`, "")
+		return strings.Contains(first.next(), `"type":"next"`)
+	})
+
+	for i := range 8 {
+		c := w.open(`{"authorization":"Bearer `+token+`"}`, from(fmt.Sprint("203.0.113.", i))...)
+		subscribe(c, "1", i < 7)
 	}
 }

@@ -140,7 +140,7 @@ func (s *Server) addressSeat(m *meter) (leave func(), ok bool) {
 	if m == nil {
 		return func() {}, true
 	}
-	return s.census.enter("address "+m.address, m.rates.AddressSockets)
+	return s.census.enter("address "+m.address, 1, m.rates.AddressSockets)
 }
 
 // viewerSeat is addressSeat for the viewer.
@@ -148,7 +148,7 @@ func (s *Server) viewerSeat(m *meter) (leave func(), ok bool) {
 	if m == nil || m.viewer == "" {
 		return func() {}, true
 	}
-	return s.census.enter("viewer "+m.viewer, m.rates.ViewerSockets)
+	return s.census.enter("viewer "+m.viewer, 1, m.rates.ViewerSockets)
 }
 
 // unusedWriteBuffers keeps gorilla/websocket from making a write buffer for

@@ -160,22 +160,23 @@ func or[T comparable](field *T, initial T) {
 // safe for concurrent use. Whoever serves with it must Drain it in the end:
 // an http.Server does not end hijacked connections.
 type Server struct {
-	hub     Hub
-	guard   Guard
-	log     *slog.Logger
-	audit   audit.Log
-	reports *rate.Buckets // of what is refused, so that they don't flood the log
-	origins origins
-	proxies proxies
-	rates   *Rates // nil for none
-	engine  *engine
-	maxBody int64
-	ready   func(context.Context) error
-	spread  time.Duration
-	limits  Limits
-	handler http.Handler
-	sockets sockets
-	census  census
+	hub      Hub
+	guard    Guard
+	log      *slog.Logger
+	audit    audit.Log
+	reports  *rate.Buckets // of what is refused, so that they don't flood the log
+	origins  origins
+	proxies  proxies
+	rates    *Rates // nil for none
+	engine   *engine
+	maxBody  int64
+	ready    func(context.Context) error
+	spread   time.Duration
+	limits   Limits
+	handler  http.Handler
+	sockets  sockets
+	census   census // of sockets
+	standing census // of what subscriptions cost
 }
 
 // New returns a Server. The error names what is wrong with the options. It
@@ -205,6 +206,7 @@ func New(o Options) (*Server, error) {
 			return nil, errors.New("web: Rates without Addresses or Viewers")
 		}
 		or(&rates.AddressSockets, 100)
+		or(&rates.Standing, 2000)
 		or(&rates.ViewerSockets, 20)
 		s.rates = &rates
 	}
