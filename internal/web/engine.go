@@ -16,8 +16,9 @@ import (
 
 // engine runs operations, for every transport in the same way.
 type engine struct {
-	exec    *executor.Executor
-	present graphql.ErrorPresenterFunc
+	exec     *executor.Executor
+	present  graphql.ErrorPresenterFunc
+	response int64 // Limits.Response
 }
 
 // newEngine makes an engine of the options of a Server. The error names what is
@@ -27,7 +28,7 @@ func newEngine(o Options) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{exec: executor.New(o.Schema), present: o.Presenter}
+	e := &engine{exec: executor.New(o.Schema), present: o.Presenter, response: o.Limits.withDefaults().Response}
 	if e.present == nil {
 		e.present = fault.Presenter(o.Log)
 	}
@@ -75,19 +76,27 @@ func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.O
 	if len(errs) > 0 {
 		return oc, 0, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
 	}
+	allow(oc, e.response)
 	return oc, in.points, nil
 }
 
-// run executes an operation. A nil response means that a subscription's
-// resolver yielded nothing, or that ctx was over before it began.
+// run executes an operation, once at a time. A nil response means that a
+// subscription's resolver yielded nothing, or that ctx was over before it began.
+// Of one that became too large nothing is left but the error; a mutation has
+// taken place all the same.
 func (e *engine) run(ctx context.Context, oc *graphql.OperationContext) (resp *graphql.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			resp = e.recovered(graphql.WithOperationContext(ctx, oc), v)
 		}
 	}()
+	size := allowanceOf(oc)
 	next, ctx := e.exec.DispatchOperation(ctx, oc)
-	return next(ctx)
+	resp = next(ctx)
+	if err := size.exceeded(); resp != nil && err != nil {
+		return e.refuse(ctx, err)
+	}
+	return resp
 }
 
 // recovered is the response of a panic outside of all fields.
