@@ -45,20 +45,21 @@ func newEngine(o Options) (*engine, error) {
 }
 
 // begin judges and validates an operation, once for as often as it will run,
-// and charges for it. If it must not run, refused is the response that says so.
-func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, refused *graphql.Response) {
+// and charges the points of one run. If it must not run, refused is the response
+// that says so.
+func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {
 	if err := admit(ctx); err != nil {
-		return nil, e.refuse(ctx, err)
+		return nil, 0, e.refuse(ctx, err)
 	}
-	oc, points, refused := e.judge(ctx, p)
+	oc, points, refused = e.judge(ctx, p)
 	if refused != nil {
 		_ = charge(ctx, refusedCost) // it is refused in any case
-		return oc, refused
+		return oc, points, refused
 	}
 	if err := charge(ctx, points); err != nil {
 		refused = e.refuse(graphql.WithOperationContext(ctx, oc), err)
 	}
-	return oc, refused
+	return oc, points, refused
 }
 
 func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {

@@ -67,7 +67,7 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		a.refuse(status, err)
 		return
 	}
-	oc, resp := s.engine.begin(ctx, params)
+	oc, _, resp := s.engine.begin(ctx, params)
 	if resp == nil {
 		switch kind := oc.Operation.Operation; {
 		case kind == ast.Subscription:

@@ -24,6 +24,7 @@ type operation struct {
 	muted      atomic.Bool // completed by its client: nothing of it goes out any more
 	subscribed bool        // under conn.mu
 	events     int         // delivered
+	points     int         // of one run
 	oc         *graphql.OperationContext
 }
 
@@ -57,7 +58,7 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 	}
 	ctx = auth.WithViewer(ctx, viewer)
 	var resp *graphql.Response
-	op.oc, resp = e.begin(ctx, p)
+	op.oc, op.points, resp = e.begin(ctx, p)
 	if resp == nil && !isSubscription(op.oc) {
 		bounded, cancel := context.WithTimeout(ctx, op.conn.server.limits.Operation)
 		if resp = e.run(bounded, op.oc); resp == nil {
@@ -167,7 +168,13 @@ func (op *operation) follow(ctx context.Context, s *live.Subscription) error {
 
 // deliver runs the operation for one event, as the viewer is and with what they
 // may see now. A nil response without an error means to pass over the event.
+//
+// Each run costs what the operation does. An event can't be refused, so it waits
+// until its points are there, and those behind it wait in the log.
 func (op *operation) deliver(ctx context.Context, e event.Event) (*graphql.Response, error) {
+	if err := pace(ctx, op.points); err != nil {
+		return nil, err
+	}
 	done, err := op.execute(ctx)
 	if err != nil {
 		return nil, err
