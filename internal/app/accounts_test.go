@@ -91,6 +91,49 @@ func TestLogOutOverASocketIsAnsweredFirst(t *testing.T) {
 	})
 }
 
+// TestMutationsOfOneOperation: each is by the viewer that there is when its turn comes.
+func TestMutationsOfOneOperation(t *testing.T) {
+	testkit.Databases(t, func(t *testing.T, d config.Database) {
+		n := testkit.Start(t, d)
+		other := n.SignUp("other")
+		post := n.CreatePost(other, "Somebody else's")
+		n.SignUp("spare")
+		n.SignUp("ada")
+		for _, name := range []string{"ada", "spare"} {
+			cfg := testkit.Config(d)
+			cfg.Admin = name
+			if err := app.MakeAdmin(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard); err != nil {
+				t.Fatal(err)
+			}
+		}
+		token, _, id := signIn(t, n, "ada", password)
+		testkit.Eventually(t, func() error {
+			if role := n.Must(token, `{ viewer { email } user(username: "other") { email } }`, nil).Text("user", "email"); role == "" {
+				return errors.New("no admin yet")
+			}
+			return nil
+		})
+		r, err := n.Post(token, `mutation($me: ID!, $post: ID!) {
+			updateUser(id: $me, input: {role: MEMBER}) { id }
+			gone: deletePost(id: $post) { id }
+		}`, map[string]any{"me": id, "post": post})
+		if c := code(t, r, err); c != "FORBIDDEN" || fmt.Sprint(r.Errors[0].Path) != "[gone]" {
+			t.Errorf("who is an admin no more deletes a post: %q %v", c, r)
+		}
+		if got := n.Must("", `query($id: ID!) { post(id: $id) { title } }`, map[string]any{"id": post}); got.Text("post", "title") == "" {
+			t.Error("the post is gone")
+		}
+
+		r, err = n.Post(token, `mutation { logOut after: createPost(input: {title: "After", content: "x", published: true}) { id } }`, nil)
+		if c := code(t, r, err); c != "UNAUTHENTICATED" || fmt.Sprint(r.Errors[0].Path) != "[after]" {
+			t.Errorf("who has logged out writes a post: %q %v", c, r)
+		}
+		if got := n.Must("", `{ posts { totalCount } }`, nil).Data["posts"].(map[string]any)["totalCount"]; fmt.Sprint(got) != "1" {
+			t.Errorf("%v posts", got)
+		}
+	})
+}
+
 func TestChangePasswordEndsTheOthers(t *testing.T) {
 	testkit.Everywhere(t, func(t *testing.T, n *testkit.Node) {
 		mine := n.SignUp("ada")

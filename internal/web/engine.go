@@ -10,6 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"tidings/internal/auth"
 	"tidings/internal/cost"
 	"tidings/internal/fault"
 )
@@ -35,6 +36,7 @@ func newEngine(o Options) (*engine, error) {
 	e.exec.SetErrorPresenter(e.present)
 	e.exec.SetRecoverFunc(fault.Recover(o.Log))
 	e.exec.SetQueryCache(newDocuments(judge))
+	e.exec.AroundRootFields(asOfNow(o.Guard))
 	if !o.Production {
 		e.exec.Use(extension.Introspection{})
 	}
@@ -42,6 +44,24 @@ func newEngine(o Options) (*engine, error) {
 		e.exec.Use(x)
 	}
 	return e, nil
+}
+
+// asOfNow runs each mutation of an operation as the viewer is when its turn
+// comes: the one before it, or somebody meanwhile, may have ended the session or
+// taken the admin's rights.
+func asOfNow(guard Guard) graphql.RootFieldMiddleware {
+	return func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+			return next(ctx)
+		}
+		viewer, err := guard.Current(auth.ViewerFrom(ctx))
+		if err != nil {
+			ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Field: graphql.GetRootFieldContext(ctx).Field}) // for its path
+			graphql.AddError(ctx, fault.Unauthenticated(auth.ErrToken.Error()).Because(err))
+			return graphql.Null
+		}
+		return next(auth.WithViewer(ctx, viewer))
+	}
 }
 
 // begin judges and validates an operation, once for as often as it will run,
