@@ -322,6 +322,37 @@ func TestRefreshCookie(t *testing.T) {
 	})
 }
 
+// TestRefreshCookieBehindAProxy: one that ends TLS and names the server "localhost" does not make the cookie a plain one.
+func TestRefreshCookieBehindAProxy(t *testing.T) {
+	n := testkit.Start(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})
+	n.SignUp("ada")
+	for _, c := range []struct {
+		name, value string
+		secure      bool
+	}{
+		{"Origin", "https://tidings.example.org", true},
+		{"X-Forwarded-Proto", "https", true},
+		{"Origin", "http://localhost:8080", false},
+		{"X-Forwarded-Proto", "http", false},
+	} {
+		req, err := http.NewRequest(http.MethodPost, n.URL+"/graphql", strings.NewReader(`{"query":"mutation { logIn(input: {login: \"ada\", password: \"Sesame-123\"}) { expiresAt } }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "localhost:8080"
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		req.Header.Set(c.name, c.value)
+		resp, _, err := n.Send(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := resp.Cookies(); len(all) != 1 || all[0].Secure != c.secure {
+			t.Errorf("%s: %s: %v", c.name, c.value, all)
+		}
+	}
+}
+
 func TestLogOutTakesTheCookie(t *testing.T) {
 	n := testkit.Start(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})
 	token := n.SignUp("ada")
