@@ -121,6 +121,10 @@ type refusedError struct{ response *graphql.Response }
 
 func (e *refusedError) Error() string { return e.response.Errors.Error() }
 
+// eventsRead is for how many events that are read from the log to find those of
+// a subscription a point is due, beside the first: most are of other topics.
+const eventsRead = 64
+
 // open runs the operation once so that its resolver says what it is about and
 // whether it may, and starts the subscription there.
 func (op *operation) open(ctx context.Context) (*live.Subscription, error) {
@@ -136,6 +140,7 @@ func (op *operation) open(ctx context.Context) (*live.Subscription, error) {
 	if err := bounded.Err(); err != nil {
 		return nil, err
 	}
+	request.Read = func(ctx context.Context, events int) error { return pace(ctx, 1+events/eventsRead) }
 	// Not with the bounded context: it may live as long as the subscription.
 	return op.conn.server.hub.Subscribe(ctx, *request)
 }

@@ -326,7 +326,7 @@ func TestRatesOfEvents(t *testing.T) {
 		w.log.post(author, fmt.Sprint("post ", i))
 	}
 	c := w.open("")                                                                               // for one point
-	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { id text } }`, "null") // for two, as each event
+	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { id text } }`, "null") // for two, as each event, and one for reading them
 	got := make(chan string, 100)
 	go func() {
 		for {
@@ -355,13 +355,32 @@ func TestRatesOfEvents(t *testing.T) {
 	if len(got) > 0 {
 		t.Fatal("an event that isn't paid for")
 	}
-	p.pass(100 * time.Millisecond)
+	p.pass(200 * time.Millisecond)
 	wait(1)
 	if got := w.post(one); got.status != 429 {
 		t.Errorf("there were points left: %v", got)
 	}
 	p.pass(10 * time.Second)
 	wait(11)
+	c.send(`{"id":"1","type":"complete"}`)
+}
+
+// TestRatesOfReplays: to look for a subscription's events among others costs something too, in a long log.
+func TestRatesOfReplays(t *testing.T) {
+	p := newPurse()
+	w := newWorld(t, p.limits)
+	author, other := gid.NewUser(), gid.NewUser()
+	for range 5_200 { // a page of 256 costs five points: there are points for 4,864
+		w.log.post(other, "of somebody else")
+	}
+	w.log.post(author, "wanted")
+	c := w.open("")
+	c.subscribe("1", `subscription { posted(author: "`+author.String()+`", after: "`+w.log.cursor(0)+`") { text } }`, "null")
+	eventually(t, "the subscription to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })
+	p.pass(2 * time.Second)
+	if text, _ := delivered(t, c.next()); text != "wanted" {
+		t.Error(text)
+	}
 	c.send(`{"id":"1","type":"complete"}`)
 }
 
