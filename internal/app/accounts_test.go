@@ -91,6 +91,49 @@ func TestLogOutOverASocketIsAnsweredFirst(t *testing.T) {
 	})
 }
 
+// TestMutationsOfOneOperation: each is by the viewer that there is when its turn comes.
+func TestMutationsOfOneOperation(t *testing.T) {
+	testkit.Databases(t, func(t *testing.T, d config.Database) {
+		n := testkit.Start(t, d)
+		other := n.SignUp("other")
+		post := n.CreatePost(other, "Somebody else's")
+		n.SignUp("spare")
+		n.SignUp("ada")
+		for _, name := range []string{"ada", "spare"} {
+			cfg := testkit.Config(d)
+			cfg.Admin = name
+			if err := app.MakeAdmin(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard); err != nil {
+				t.Fatal(err)
+			}
+		}
+		token, _, id := signIn(t, n, "ada", password)
+		testkit.Eventually(t, func() error {
+			if role := n.Must(token, `{ viewer { email } user(username: "other") { email } }`, nil).Text("user", "email"); role == "" {
+				return errors.New("no admin yet")
+			}
+			return nil
+		})
+		r, err := n.Post(token, `mutation($me: ID!, $post: ID!) {
+			updateUser(id: $me, input: {role: MEMBER}) { id }
+			gone: deletePost(id: $post) { id }
+		}`, map[string]any{"me": id, "post": post})
+		if c := code(t, r, err); c != "FORBIDDEN" || fmt.Sprint(r.Errors[0].Path) != "[gone]" {
+			t.Errorf("who is an admin no more deletes a post: %q %v", c, r)
+		}
+		if got := n.Must("", `query($id: ID!) { post(id: $id) { title } }`, map[string]any{"id": post}); got.Text("post", "title") == "" {
+			t.Error("the post is gone")
+		}
+
+		r, err = n.Post(token, `mutation { logOut after: createPost(input: {title: "After", content: "x", published: true}) { id } }`, nil)
+		if c := code(t, r, err); c != "UNAUTHENTICATED" || fmt.Sprint(r.Errors[0].Path) != "[after]" {
+			t.Errorf("who has logged out writes a post: %q %v", c, r)
+		}
+		if got := n.Must("", `{ posts { totalCount } }`, nil).Data["posts"].(map[string]any)["totalCount"]; fmt.Sprint(got) != "1" {
+			t.Errorf("%v posts", got)
+		}
+	})
+}
+
 func TestChangePasswordEndsTheOthers(t *testing.T) {
 	testkit.Everywhere(t, func(t *testing.T, n *testkit.Node) {
 		mine := n.SignUp("ada")
@@ -277,6 +320,37 @@ func TestRefreshCookie(t *testing.T) {
 			t.Errorf("with another cookie: %v, %v", r, c)
 		}
 	})
+}
+
+// TestRefreshCookieBehindAProxy: one that ends TLS and names the server "localhost" does not make the cookie a plain one.
+func TestRefreshCookieBehindAProxy(t *testing.T) {
+	n := testkit.Start(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})
+	n.SignUp("ada")
+	for _, c := range []struct {
+		name, value string
+		secure      bool
+	}{
+		{"Origin", "https://tidings.example.org", true},
+		{"X-Forwarded-Proto", "https", true},
+		{"Origin", "http://localhost:8080", false},
+		{"X-Forwarded-Proto", "http", false},
+	} {
+		req, err := http.NewRequest(http.MethodPost, n.URL+"/graphql", strings.NewReader(`{"query":"mutation { logIn(input: {login: \"ada\", password: \"Sesame-123\"}) { expiresAt } }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "localhost:8080"
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		req.Header.Set(c.name, c.value)
+		resp, _, err := n.Send(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := resp.Cookies(); len(all) != 1 || all[0].Secure != c.secure {
+			t.Errorf("%s: %s: %v", c.name, c.value, all)
+		}
+	}
 }
 
 func TestLogOutTakesTheCookie(t *testing.T) {

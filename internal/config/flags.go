@@ -114,7 +114,7 @@ var groups = []group{
 		},
 		{
 			name: "address-standing", arg: "points", initial: "2000",
-			help: "What the open subscriptions from one address may cost together, each counted with what one of its events costs; a signed-in viewer's, from wherever, three times that. Events are not charged.",
+			help: "What the open subscriptions from one address may cost together, each counted with what one of its events costs; a signed-in viewer's, from wherever, three times that.",
 			set: func(c *Config, v string) (err error) {
 				c.AddressStanding, err = parseCount(v, 10, 1e9)
 				return err

@@ -172,6 +172,20 @@ func (e expression) fts5() string {
 	return strings.Join(groups, " OR ")
 }
 
+// titled is what to look for in the titles of posts that match, to rank them: in the language of FTS5 all of the
+// expression, and any phrase of it, where these differ.
+func (e expression) titled() []string {
+	var phrases []phrase
+	for _, g := range e {
+		phrases = append(phrases, g.all...)
+	}
+	all := []string{e.fts5()}
+	if len(phrases) > 1 {
+		all = append(all, join(phrases, " OR "))
+	}
+	return all
+}
+
 // websearch is the expression in the language of Postgres's websearch_to_tsquery
 // (https://www.postgresql.org/docs/current/textsearch-controls.html#TEXTSEARCH-PARSING-QUERIES).
 func (e expression) websearch() string {

@@ -61,13 +61,22 @@ func tsquery(query expression) sql.Querier {
 	})
 }
 
-// joinHits joins the matches in the FTS5 table with their scores, which are the lower the better. A word in the title
-// counts 2.5 times as much as one in the content, as it does by Postgres's weights A and B.
+// joinHits joins the matches in the FTS5 table with their scores, which are the lower the better: what has all in its
+// title comes before what has some of it there, and that before the rest.
+//
+// FTS5's own bm25 will not do. It goes by how many posts have a word, and how long posts are, hidden ones included: by
+// the order of their own drafts anyone could tell which words stand in other people's. A score may depend on nothing
+// but the post and the query, as Postgres's ts_rank does.
 func joinHits(s *sql.Selector, query expression) {
 	index, doc := sql.Table("post_search"), sql.Table("post_search_doc")
 	matches := sql.Dialect(s.Dialect()).Select().From(index)
 	matches.Join(doc).On(doc.C("doc"), index.C("rowid"))
-	matches.Select(doc.C("post_id")).AppendSelectExprAs(sql.Raw("bm25(post_search, 2.5, 1.0)"), "score").
+	matches.Select(doc.C("post_id")).AppendSelectExprAs(sql.ExprFunc(func(b *sql.Builder) {
+		for _, titled := range query.titled() {
+			b.WriteString("-(").Ident(index.C("rowid")).WriteString(" IN (SELECT rowid FROM post_search WHERE post_search MATCH ").
+				Arg("{title} : (" + titled + ")").WriteString("))")
+		}
+	}), "score").
 		Where(sql.ExprP("post_search MATCH ?", query.fts5())).As(hits)
 	s.Join(matches).On(s.C("id"), matches.C("post_id"))
 }

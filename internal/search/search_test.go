@@ -189,6 +189,46 @@ func TestSearchShowsWhatTheViewerMaySee(t *testing.T) {
 	})
 }
 
+// TestSearchRanksRegardlessOfWhatIsHidden: which of two posts comes first tells nothing of posts that the viewer can't
+// see, however many of them have which words.
+func TestSearchRanksRegardlessOfWhatIsHidden(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		ada, eve := newUser(t, s, "ada").ID, newUser(t, s, "eve").ID
+		newPost(t, s, eve, "Probe A", "merger filler", false)
+		newPost(t, s, eve, "Probe B", "quokka filler", false)
+		newPost(t, s, eve, "Probe C", "merger quokka quokka filler", false)
+		for range 20 {
+			newPost(t, s, eve, "Noise", "noise", false)
+		}
+		const text = "merger or quokka"
+		viewer := auth.WithViewer(t.Context(), auth.Viewer{User: eve})
+		before := find(viewer, t, s, text)
+		for _, content := range []string{"merger", "merger", "quokka " + strings.Repeat("long ", 1000), "quokka", "quokka", "quokka", "quokka"} {
+			newPost(t, s, ada, "Secret", content, false)
+			if after := find(viewer, t, s, text); !slices.Equal(after, before) {
+				t.Fatalf("with a hidden post on %.8q they are %q, without %q", content, after, before)
+			}
+		}
+	})
+}
+
+// TestSearchRanksTitles: all in the title, some of it there, nothing of it there, and the newest first.
+func TestSearchRanksTitles(t *testing.T) {
+	s, err := store.Open(t.Context(), store.Target{Dialect: dialect.SQLite, DSN: filepath.Join(t.TempDir(), "rank.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	ada := newUser(t, s, "ada").ID
+	for _, p := range [][2]string{{"Timetable", "of the ferry"}, {"Ferry timetable", "x"}, {"Third", "ferry timetable"}, {"Timetables", "ferries"}, {"Fifth", "ferry timetable"}} {
+		newPost(t, s, ada, p[0], p[1], true)
+	}
+	want := []string{"Ferry timetable", "Timetables", "Timetable", "Fifth", "Third"}
+	if got := find(t.Context(), t, s, "ferry timetable"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestSearchPagesInOneOrder(t *testing.T) {
 	testkit.Stores(t, func(t *testing.T, s *store.Store) {
 		ada := newUser(t, s, "ada").ID

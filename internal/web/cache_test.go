@@ -47,11 +47,11 @@ func with(variables map[string]any) *graphql.RawParams {
 func TestKeptDocuments(t *testing.T) {
 	d := newTestDocuments(t)
 	first, points, errs := d.admit(paged, with(map[string]any{"n": 1}))
-	if errs != nil || points != 21 {
+	if errs != nil || points != 31 {
 		t.Fatalf("%d, %v", points, errs)
 	}
 	again, points, errs := d.admit(paged, with(map[string]any{"n": 2}))
-	if again != first || points != 40 || errs != nil {
+	if again != first || points != 60 || errs != nil {
 		t.Errorf("parsed again: %v; %d, %v", again != first, points, errs)
 	}
 	dear := `query($n: Int) { posts(first: $n) { nodes { comments(first: $n) { nodes { author { posts { nodes { id } } } } } } } }`

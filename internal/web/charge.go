@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -26,9 +28,10 @@ type Points interface {
 	Look(key string, points int) rate.State
 }
 
-// Rates limit what one address and one viewer may take, in points: what an operation costs, and 10 for a document that
-// is refused. An operation counts for the address that it comes from, and if its viewer is signed in for the viewer as
-// well, from wherever: one may neither share a token nor make accounts to get around it.
+// Rates limit what one address and one viewer may take, in points: what an operation costs, for a subscription at its
+// start and for each event, and 10 for a document that is refused. An event waits for its points. An operation counts for
+// the address that it comes from, and if its viewer is signed in for the viewer as well, from wherever: one may neither
+// share a token nor make accounts to get around it.
 type Rates struct {
 	// Addresses and Viewers hold the points. IPv6 addresses count by their /64.
 	Addresses, Viewers Points
@@ -100,6 +103,26 @@ func charge(ctx context.Context, points int) error {
 	return nil
 }
 
+// paceEvery is how long pace waits at least. Thousands of subscriptions may wait
+// for one bucket, and each that finds it empty again has cost a little.
+const paceEvery = 100 * time.Millisecond // about
+
+// pace takes points as charge does, but waits until they are there. The error is
+// that ctx was over first.
+func pace(ctx context.Context, points int) error {
+	for {
+		f, ok := errors.AsType[*fault.Error](charge(ctx, points))
+		if !ok {
+			return nil
+		}
+		select {
+		case <-time.After(max(f.RetryAfter, paceEvery/2+rand.N(paceEvery))):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // admit says whether whoever asks in ctx could pay for a document that is refused, which is what it takes to have one
 // looked at. The error is charge's.
 func admit(ctx context.Context) error {
@@ -123,8 +146,8 @@ func (m *meter) look(points int) rate.State {
 	return s
 }
 
-// stand counts an open subscription, each event of which costs so many points: events are not charged, so what one can
-// take at most is bounded. Call leave once when the subscription is over. The error is RATE_LIMITED.
+// stand counts an open subscription, each event of which costs so many points: so what one event can take at most is
+// bounded, whoever is to pay for it. Call leave once when the subscription is over. The error is RATE_LIMITED.
 func (m *meter) stand(points int) (leave func(), err error) {
 	if m == nil {
 		return func() {}, nil

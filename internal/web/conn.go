@@ -154,7 +154,7 @@ func (c *conn) read() (code int) {
 	c.ws.SetPongHandler(func(string) error { alive(); return nil })
 	c.ws.SetPingHandler(func(payload string) error {
 		alive()
-		c.pace(1)
+		_ = pace(c.ctx, 1) // it fails only if the socket ends
 		c.send(controlFrame(websocket.PongMessage, []byte(payload)))
 		return nil
 	})
@@ -213,7 +213,8 @@ func (c *conn) handle(kind int, text []byte) {
 		return
 	}
 	if m.kind != "subscribe" { // which is charged for what it asks
-		c.pace(1 + len(text)/messageCost)
+		// The client isn't read from meanwhile: there is nothing that could be refused.
+		_ = pace(c.ctx, 1+len(text)/messageCost) // it fails only if the socket ends
 	}
 	switch m.kind {
 	case "connection_init":
@@ -269,22 +270,6 @@ func (c *conn) init(m message) {
 
 // messageCost is for how many bytes of a message that starts no operation a point is due, beside the first.
 const messageCost = 32 << 10
-
-// pace takes points for what a client sends beside its operations. If they aren't there it waits for them, and meanwhile
-// the client isn't read from: there is nothing that could be refused.
-func (c *conn) pace(points int) {
-	for {
-		f, ok := errors.AsType[*fault.Error](charge(c.ctx, points))
-		if !ok {
-			return
-		}
-		select {
-		case <-time.After(f.RetryAfter):
-		case <-c.ctx.Done():
-			return
-		}
-	}
-}
 
 // send puts a frame of no operation into the queue, and waits for room there:
 // a client that reads nothing is not read from. It fails only if the socket

@@ -10,14 +10,16 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"tidings/internal/auth"
 	"tidings/internal/cost"
 	"tidings/internal/fault"
 )
 
 // engine runs operations, for every transport in the same way.
 type engine struct {
-	exec    *executor.Executor
-	present graphql.ErrorPresenterFunc
+	exec     *executor.Executor
+	present  graphql.ErrorPresenterFunc
+	response int64 // Limits.Response
 }
 
 // newEngine makes an engine of the options of a Server. The error names what is
@@ -27,13 +29,14 @@ func newEngine(o Options) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{exec: executor.New(o.Schema), present: o.Presenter}
+	e := &engine{exec: executor.New(o.Schema), present: o.Presenter, response: o.Limits.withDefaults().Response}
 	if e.present == nil {
 		e.present = fault.Presenter(o.Log)
 	}
 	e.exec.SetErrorPresenter(e.present)
 	e.exec.SetRecoverFunc(fault.Recover(o.Log))
 	e.exec.SetQueryCache(newDocuments(judge))
+	e.exec.AroundRootFields(asOfNow(o.Guard))
 	if !o.Production {
 		e.exec.Use(extension.Introspection{})
 	}
@@ -43,9 +46,27 @@ func newEngine(o Options) (*engine, error) {
 	return e, nil
 }
 
+// asOfNow runs each mutation of an operation as the viewer is when its turn
+// comes: the one before it, or somebody meanwhile, may have ended the session or
+// taken the admin's rights.
+func asOfNow(guard Guard) graphql.RootFieldMiddleware {
+	return func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+		if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+			return next(ctx)
+		}
+		viewer, err := guard.Current(auth.ViewerFrom(ctx))
+		if err != nil {
+			ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Field: graphql.GetRootFieldContext(ctx).Field}) // for its path
+			graphql.AddError(ctx, fault.Unauthenticated(auth.ErrToken.Error()).Because(err))
+			return graphql.Null
+		}
+		return next(auth.WithViewer(ctx, viewer))
+	}
+}
+
 // begin judges and validates an operation, once for as often as it will run,
-// and charges for it the points that it costs. If it must not run, refused is
-// the response that says so.
+// and charges the points of one run. If it must not run, refused is the response
+// that says so.
 func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {
 	if err := admit(ctx); err != nil {
 		return nil, 0, e.refuse(ctx, err)
@@ -53,7 +74,7 @@ func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.O
 	oc, points, refused = e.judge(ctx, p)
 	if refused != nil {
 		_ = charge(ctx, refusedCost) // it is refused in any case
-		return oc, 0, refused
+		return oc, points, refused
 	}
 	if err := charge(ctx, points); err != nil {
 		refused = e.refuse(graphql.WithOperationContext(ctx, oc), err)
@@ -76,19 +97,27 @@ func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.O
 	if len(errs) > 0 {
 		return oc, 0, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
 	}
+	allow(oc, e.response)
 	return oc, in.points, nil
 }
 
-// run executes an operation. A nil response means that a subscription's
-// resolver yielded nothing, or that ctx was over before it began.
+// run executes an operation, once at a time. A nil response means that a
+// subscription's resolver yielded nothing, or that ctx was over before it began.
+// Of one that became too large nothing is left but the error; a mutation has
+// taken place all the same.
 func (e *engine) run(ctx context.Context, oc *graphql.OperationContext) (resp *graphql.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			resp = e.recovered(graphql.WithOperationContext(ctx, oc), v)
 		}
 	}()
+	size := allowanceOf(oc)
 	next, ctx := e.exec.DispatchOperation(ctx, oc)
-	return next(ctx)
+	resp = next(ctx)
+	if err := size.exceeded(); resp != nil && err != nil {
+		return e.refuse(ctx, err)
+	}
+	return resp
 }
 
 // recovered is the response of a panic outside of all fields.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -36,4 +37,24 @@ func TestMessagesThatAttack(t *testing.T) {
 		}
 	}
 	t.Logf("the slowest took %v (%s), the largest %d KiB (%s)", most.CPU, most.Slowest, most.Bytes>>10, most.Largest)
+}
+
+// TestAuthorizationsThatDiffer: a connection_init full of them is one with two.
+func TestAuthorizationsThatDiffer(t *testing.T) {
+	for name, wrap := range map[string][2]string{"at the top": {"{", "}"}, "headers": {`{"headers":{`, "}}"}} {
+		var payload strings.Builder
+		payload.WriteString(wrap[0] + `"authorization":""`)
+		for i := 0; payload.Len() < 250<<10; i++ {
+			fmt.Fprintf(&payload, `,"Authorization":"%05d"`, i)
+		}
+		payload.WriteString(wrap[1])
+		var got []string
+		cpu, _ := spend.Of(func() { got = authorizations([]byte(payload.String())) })
+		if len(got) != 2 || got[0] != "00000" || got[1] != "00001" {
+			t.Errorf("%s: %d values", name, len(got))
+		}
+		if cpu > spend.MaxCPU {
+			t.Errorf("%s: took %v", name, cpu)
+		}
+	}
 }

@@ -24,8 +24,8 @@ type operation struct {
 	muted      atomic.Bool // completed by its client: nothing of it goes out any more
 	subscribed bool        // under conn.mu
 	events     int         // delivered
+	points     int         // of one run
 	oc         *graphql.OperationContext
-	points     int // what it costs each time it runs
 }
 
 // serve runs the operation to its end, and writes a line about it to the log.
@@ -126,6 +126,10 @@ type refusedError struct{ response *graphql.Response }
 
 func (e *refusedError) Error() string { return e.response.Errors.Error() }
 
+// eventsRead is for how many events that are read from the log to find those of
+// a subscription a point is due, beside the first: most are of other topics.
+const eventsRead = 64
+
 // open runs the operation once so that its resolver says what it is about and
 // whether it may, and starts the subscription there.
 func (op *operation) open(ctx context.Context) (*live.Subscription, error) {
@@ -141,6 +145,7 @@ func (op *operation) open(ctx context.Context) (*live.Subscription, error) {
 	if err := bounded.Err(); err != nil {
 		return nil, err
 	}
+	request.Read = func(ctx context.Context, events int) error { return pace(ctx, 1+events/eventsRead) }
 	// Not with the bounded context: it may live as long as the subscription.
 	return op.conn.server.hub.Subscribe(ctx, *request)
 }
@@ -173,7 +178,13 @@ func (op *operation) follow(ctx context.Context, s *live.Subscription) error {
 
 // deliver runs the operation for one event, as the viewer is and with what they
 // may see now. A nil response without an error means to pass over the event.
+//
+// Each run costs what the operation does. An event can't be refused, so it waits
+// until its points are there, and those behind it wait in the log.
 func (op *operation) deliver(ctx context.Context, e event.Event) (*graphql.Response, error) {
+	if err := pace(ctx, op.points); err != nil {
+		return nil, err
+	}
 	done, err := op.execute(ctx)
 	if err != nil {
 		return nil, err

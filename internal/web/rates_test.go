@@ -316,6 +316,74 @@ func TestRatesOfMessages(t *testing.T) {
 	wantLeft(t, w.post(one), 100, 100-1-7-1, 1)
 }
 
+// TestRatesOfEvents: each event costs what its operation does, a replayed one too. Where there are no points it waits,
+// and none is lost.
+func TestRatesOfEvents(t *testing.T) {
+	p := newPurse()
+	w := newWorld(t, p.limits)
+	author := gid.NewUser()
+	for i := range 60 {
+		w.log.post(author, fmt.Sprint("post ", i))
+	}
+	c := w.open("")                                                                               // for one point
+	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { id text } }`, "null") // for two, as each event, and one for reading them
+	got := make(chan string, 100)
+	go func() {
+		for {
+			text, err := c.read()
+			if err != nil {
+				return
+			}
+			got <- text
+		}
+	}()
+	seen := 0
+	wait := func(n int) {
+		t.Helper()
+		for range n {
+			if text := within(t, got, "an event"); !strings.Contains(text, fmt.Sprintf(`"text":"post %d"`, seen)) {
+				t.Fatalf("instead of post %d: %s", seen, text)
+			}
+			seen++
+		}
+	}
+	wait(48)
+	eventually(t, "the subscription to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })
+	if got := w.post(ten); got.status != 429 {
+		t.Errorf("there were points left: %v", got)
+	}
+	if len(got) > 0 {
+		t.Fatal("an event that isn't paid for")
+	}
+	p.pass(200 * time.Millisecond)
+	wait(1)
+	if got := w.post(one); got.status != 429 {
+		t.Errorf("there were points left: %v", got)
+	}
+	p.pass(10 * time.Second)
+	wait(11)
+	c.send(`{"id":"1","type":"complete"}`)
+}
+
+// TestRatesOfReplays: to look for a subscription's events among others costs something too, in a long log.
+func TestRatesOfReplays(t *testing.T) {
+	p := newPurse()
+	w := newWorld(t, p.limits)
+	author, other := gid.NewUser(), gid.NewUser()
+	for range 5_200 { // a page of 256 costs five points: there are points for 4,864
+		w.log.post(other, "of somebody else")
+	}
+	w.log.post(author, "wanted")
+	c := w.open("")
+	c.subscribe("1", `subscription { posted(author: "`+author.String()+`", after: "`+w.log.cursor(0)+`") { text } }`, "null")
+	eventually(t, "the subscription to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })
+	p.pass(2 * time.Second)
+	if text, _ := delivered(t, c.next()); text != "wanted" {
+		t.Error(text)
+	}
+	c.send(`{"id":"1","type":"complete"}`)
+}
+
 // TestSocketsOfAnAddress: the one too many is refused before it is one, whoever is signed in, and there is room again
 // when another has gone, however it went.
 func TestSocketsOfAnAddress(t *testing.T) {

@@ -93,7 +93,7 @@ func cookieOf(w http.ResponseWriter, r *http.Request) *auth.Cookie {
 		cookie := &http.Cookie{
 			Name: refreshCookie, Value: token, Path: "/graphql",
 			MaxAge:   max(1, int(time.Until(until).Seconds())),
-			HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: !toThisMachine(r.Host),
+			HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: overTLS(r) || !toThisMachine(r.Host),
 		}
 		if token == "" {
 			cookie.MaxAge = -1
@@ -104,6 +104,14 @@ func cookieOf(w http.ResponseWriter, r *http.Request) *auth.Cookie {
 		c.Presented = given.Value
 	}
 	return c
+}
+
+// overTLS reports whether a browser has sent a request over TLS, as far as it
+// can be known. Many proxies that end TLS ask for "localhost:8080", as nginx does
+// unless it is told to pass the Host on; the page's origin they do not change.
+func overTLS(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(strings.ToLower(r.Header.Get("Origin")), "https://") ||
+		strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
 // toThisMachine reports whether a request's Host names the machine itself, to

@@ -126,6 +126,8 @@ type Limits struct {
 	// Queue bounds what waits for a socket, in bytes. A frame larger than that
 	// is taken when nothing else waits. 1 MiB.
 	Queue int
+	// Response bounds the data of a response, or of one event, in bytes. 16 MiB.
+	Response int64
 	// Subscriptions bounds those of one socket. 128.
 	Subscriptions int
 	// Executions bounds the operations and events that run at once for one
@@ -144,6 +146,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Revoke, 3*time.Second)
 	or(&l.Message, 256<<10)
 	or(&l.Queue, 1<<20)
+	or(&l.Response, 16<<20)
 	or(&l.Subscriptions, 128)
 	or(&l.Executions, 16)
 	return l
