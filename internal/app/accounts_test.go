@@ -322,6 +322,39 @@ func TestRefreshCookie(t *testing.T) {
 	})
 }
 
+// TestLogInsWhileHashesChange: of several log-ins at once, after the cost of hashing has changed, one stores the hash
+// anew, and all succeed.
+func TestLogInsWhileHashesChange(t *testing.T) {
+	testkit.Databases(t, func(t *testing.T, d config.Database) {
+		cfg := testkit.Config(d)
+		cfg.PasswordMemory = 64
+		n := testkit.StartWith(t, cfg)
+		for i := range 5 {
+			n.SignUp(fmt.Sprint("ada", i))
+		}
+		n.Stop()
+		cfg.PasswordMemory = 128
+		n = testkit.StartWith(t, cfg)
+		for i := range 5 {
+			failed := make(chan error, 8)
+			for range cap(failed) {
+				go func() {
+					r, err := n.Post("", logIn, map[string]any{"l": fmt.Sprint("ada", i), "p": password})
+					if err == nil && len(r.Errors) > 0 {
+						err = fmt.Errorf("%v", r.Errors)
+					}
+					failed <- err
+				}()
+			}
+			for range cap(failed) {
+				if err := <-failed; err != nil {
+					t.Errorf("the right password is refused: %v", err)
+				}
+			}
+		}
+	})
+}
+
 // TestRefreshCookieBehindAProxy: one that ends TLS and names the server "localhost" does not make the cookie a plain one.
 func TestRefreshCookieBehindAProxy(t *testing.T) {
 	n := testkit.Start(t, config.Database{Dialect: config.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})

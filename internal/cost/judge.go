@@ -50,6 +50,7 @@ type Document struct {
 	plans map[*ast.OperationDefinition]*plan
 	parts int
 	text  int // its length in bytes
+	nodes int // fields and fragments of all definitions, fragments written out
 }
 
 // Parse reads a document. What is no GraphQL, has no operation or a fragment
@@ -84,6 +85,7 @@ func (j *Judge) Parse(text string) (*Document, error) {
 		m.err = over(ReasonFragments, most(written), limit,
 			"With all fragments written out the document has %d fields and fragments; at most %d are allowed.")
 	}
+	d.nodes = most(written)
 	d.parts = m.parts + strings.Count(text, "#") // comments, at most
 	return d, m.err
 }
@@ -159,6 +161,10 @@ func (d *Document) Cost(operation string, variables map[string]any) (int, error)
 	}
 	return points, nil
 }
+
+// Reading is what it took to parse and validate the document, in points rounded
+// down: next to nothing for most. All operations count, whichever is to run.
+func (d *Document) Reading() int { return d.nodes/100 + d.text/(32<<10) }
 
 // Bytes is what the document takes in memory: about that, or less.
 func (d *Document) Bytes() int { return 1500 + d.text + 350*d.parts }

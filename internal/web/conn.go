@@ -292,6 +292,7 @@ func (c *conn) subscribe(m message) {
 		return
 	case len(c.operations) >= limits.Subscriptions+8*limits.Executions:
 		c.mu.Unlock()
+		_ = pace(c.ctx, refusedCost) // it fails only if the socket ends
 		refused := c.server.engine.refuse(c.ctx, fault.RateLimited(0, "Too many operations wait on this connection."))
 		c.send(errorFrame(m.id, refused.Errors))
 		return

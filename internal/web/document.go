@@ -46,7 +46,8 @@ func newDocuments(judge *cost.Judge) *documents {
 // carries it.
 type entrance struct {
 	params *graphql.RawParams
-	points int
+	points int           // of a run
+	once   int           // points of reading a document that wasn't known
 	errs   gqlerror.List // why it is refused
 }
 
@@ -56,9 +57,13 @@ type entranceKey struct{}
 // empty one, which the executor can't run, and leaves the reason in the entrance.
 func (d *documents) Get(ctx context.Context, text string) (*ast.QueryDocument, bool) {
 	in := ctx.Value(entranceKey{}).(*entrance)
+	known := d.find(text) != nil
 	document, points, errs := d.admit(text, in.params)
 	if in.points, in.errs = points, errs; errs != nil {
 		return &ast.QueryDocument{}, true
+	}
+	if !known {
+		in.once = document.Reading()
 	}
 	return document.Query, true
 }

@@ -65,40 +65,41 @@ func asOfNow(guard Guard) graphql.RootFieldMiddleware {
 }
 
 // begin judges and validates an operation, once for as often as it will run,
-// and charges the points of one run. If it must not run, refused is the response
+// and charges for that and for one run, whose points it returns. If it must not run, refused is the response
 // that says so.
 func (e *engine) begin(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {
 	if err := admit(ctx); err != nil {
 		return nil, 0, e.refuse(ctx, err)
 	}
-	oc, points, refused = e.judge(ctx, p)
+	oc, in, refused := e.judge(ctx, p)
 	if refused != nil {
 		_ = charge(ctx, refusedCost) // it is refused in any case
-		return oc, points, refused
+		return oc, 0, refused
 	}
-	if err := charge(ctx, points); err != nil {
+	// A cheap operation among others that don't run would have their reading for nothing.
+	if err := charge(ctx, in.points+in.once); err != nil {
 		refused = e.refuse(graphql.WithOperationContext(ctx, oc), err)
 	}
-	return oc, points, refused
+	return oc, in.points, refused
 }
 
-func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, points int, refused *graphql.Response) {
+func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.OperationContext, in *entrance, refused *graphql.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			refused = e.recovered(ctx, v)
 		}
 	}()
-	in := &entrance{params: p}
+	in = &entrance{params: p}
 	ctx = context.WithValue(graphql.StartOperationTrace(ctx), entranceKey{}, in)
 	oc, errs := e.exec.CreateOperationContext(ctx, p)
 	if in.errs != nil {
 		errs = in.errs
 	}
 	if len(errs) > 0 {
-		return oc, 0, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
+		return oc, in, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
 	}
 	allow(oc, e.response)
-	return oc, in.points, nil
+	return oc, in, nil
 }
 
 // run executes an operation, once at a time. A nil response means that a

@@ -8,11 +8,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"tidings/internal/auth"
 	"tidings/internal/gid"
 	"tidings/internal/web"
 )
@@ -308,5 +310,53 @@ func TestOperationTimeout(t *testing.T) {
 	c.subscribe("2", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "")
 	if got := c.next(); !strings.HasPrefix(got, `{"id":"2","type":"error"`) {
 		t.Error(got)
+	}
+}
+
+// TestResponsesThatWait: of a client that is slow to read few operations run ahead of it, however many it has begun.
+func TestResponsesThatWait(t *testing.T) {
+	const most = 30
+	w := newWorld(t, func(o *web.Options) { o.Limits.Executions, o.Limits.Queue = 2, 64<<10 })
+	w.readBuffer = 16 << 10
+	g := w.gate("open")
+	close(g.open)
+	c := w.open("")
+	for i := range most {
+		c.subscribe(fmt.Sprint(i), `{ wait(key: "open") letters(count: 1000000) }`, "")
+	}
+	for read := 1; read <= most; {
+		if text := c.next(); !strings.Contains(text, `"next"`) {
+			continue
+		}
+		// One is written, one waits in the queue, two for room there, and two may have begun meanwhile.
+		if ran := len(g.left); ran > read+6 {
+			t.Fatalf("%d have run when %d were read", ran, read)
+		}
+		read++
+	}
+}
+
+// TestEventsThatWait: nor are more events delivered ahead of it, however many subscriptions it has.
+func TestEventsThatWait(t *testing.T) {
+	const most = 30
+	var asked atomic.Int64 // who the viewer is: once by each subscription, and once for each event
+	viewers := &changing{now: func(v auth.Viewer) (auth.Viewer, error) { asked.Add(1); return v, nil }}
+	w := newWorld(t, func(o *web.Options) {
+		o.Limits.Executions, o.Limits.Queue = 2, 64<<10
+		viewers.Guard, o.Guard = o.Guard, viewers
+	})
+	w.readBuffer = 16 << 10
+	w.log.post(gid.NewUser(), "letters 1000000")
+	c := w.open("")
+	for i := range most {
+		c.subscribe(fmt.Sprint(i), every, `{"after":"`+w.log.cursor(0)+`"}`)
+	}
+	for read := 1; read <= most; read++ {
+		if text := c.next(); !strings.Contains(text, `"next"`) {
+			t.Fatal(text)
+		}
+		if ran := int(asked.Load()) - most; ran > read+6 {
+			t.Fatalf("%d events were delivered when %d were read", ran, read)
+		}
 	}
 }

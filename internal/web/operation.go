@@ -68,7 +68,7 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 	} else if resp == nil {
 		return op.subscribe(ctx, done)
 	}
-	done()
+	defer done() // when there was room for the response
 
 	if ctx.Err() != nil {
 		return op.abandoned()
@@ -159,37 +159,47 @@ func (op *operation) follow(ctx context.Context, s *live.Subscription) error {
 		if err != nil {
 			return err
 		}
-		resp, err := op.deliver(ctx, e)
-		if err != nil {
+		if err := op.deliver(ctx, s, e); err != nil {
 			return err
 		}
-		if resp == nil {
-			continue // gone, or not for this viewer
-		}
-		if resp.Data == nil {
-			return &refusedError{resp}
-		}
-		if err := op.send(ctx, nextFrame(op.id, resp, s.Cursor(e)), false); err != nil {
-			return err
-		}
-		op.events++
 	}
 }
 
-// deliver runs the operation for one event, as the viewer is and with what they
-// may see now. A nil response without an error means to pass over the event.
+// deliver runs the operation for one event and sends the response, if there is
+// one: else the event is gone, or not for this viewer. It has its turn to execute
+// until there was room for the response, so that few of them wait, however many
+// subscriptions a slow client has.
 //
 // Each run costs what the operation does. An event can't be refused, so it waits
 // until its points are there, and those behind it wait in the log.
-func (op *operation) deliver(ctx context.Context, e event.Event) (*graphql.Response, error) {
+func (op *operation) deliver(ctx context.Context, s *live.Subscription, e event.Event) error {
 	if err := pace(ctx, op.points); err != nil {
-		return nil, err
+		return err
 	}
 	done, err := op.execute(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer done()
+	resp, err := op.respond(ctx, e)
+	switch {
+	case err != nil:
+		return err
+	case resp == nil:
+		return nil
+	case resp.Data == nil:
+		return &refusedError{resp}
+	}
+	if err := op.send(ctx, nextFrame(op.id, resp, s.Cursor(e)), false); err != nil {
+		return err
+	}
+	op.events++
+	return nil
+}
+
+// respond runs the operation for one event, as the viewer is and with what they
+// may see now. A nil response without an error means to pass over the event.
+func (op *operation) respond(ctx context.Context, e event.Event) (*graphql.Response, error) {
 	viewer, err := op.conn.server.current(auth.ViewerFrom(ctx))
 	if err != nil {
 		return nil, err

@@ -159,6 +159,36 @@ func TestRatesOfBodies(t *testing.T) {
 	}
 }
 
+// TestRatesOfReading: a document costs what it takes to read it as well, all its operations and whichever runs; but
+// only the first time.
+func TestRatesOfReading(t *testing.T) {
+	w := newWorld(t, newPurse().limits)
+	const others = `query B { ...F } query C { ...F } query D { ...F } fragment F on Query {`
+	document := `query A { hello } ` + others + strings.Repeat(" hello", 29) + strings.Repeat(" ... {", 100) + " __typename " + strings.Repeat("}", 101)
+	body := `{"query":"` + document + `","operationName":"A"}` // 4 · (30 + 100) fields and fragments, and few more
+	wantLeft(t, w.post(body), 100, 94, 1)
+	wantLeft(t, w.post(body), 100, 93, 1)
+	wantLeft(t, w.post(strings.Replace(body, "query A", "query  A", 1)), 100, 87, 2)
+}
+
+// TestRatesOfWaiting: an operation too many for a socket isn't looked at, but costs as much as one that is refused.
+func TestRatesOfWaiting(t *testing.T) {
+	w := newWorld(t, newPurse().limits, func(o *web.Options) { o.Limits.Subscriptions, o.Limits.Executions = 1, 1 })
+	c := w.open("")
+	for i := range 9 {
+		c.subscribe(fmt.Sprint("q", i), `{ wait(key: "held") }`, "")
+	}
+	within(t, w.gate("held").entered, "the first to run") // for a point, as the init
+	for i := range 3 {
+		c.subscribe(fmt.Sprint("r", i), `{ hello }`, "")
+		if got := c.next(); !strings.Contains(got, "Too many operations wait") {
+			t.Fatal(got)
+		}
+	}
+	wantLeft(t, w.post(one), 100, 100-2-30-1, 4)
+	close(w.gate("held").open)
+}
+
 // TestRatesOfViewers: a viewer has three times the points of an address, and pays from wherever; each address pays too.
 func TestRatesOfViewers(t *testing.T) {
 	p := newPurse()

@@ -131,8 +131,9 @@ type Limits struct {
 	// Subscriptions bounds those of one socket. 128.
 	Subscriptions int
 	// Executions bounds the operations and events that run at once for one
-	// socket; others wait. Beside its subscriptions it may have eight times as
-	// many operations, those that wait included. 16.
+	// socket, or whose responses wait for room in its queue; others wait. Beside
+	// its subscriptions it may have eight times as many operations, those that
+	// wait included. 16.
 	Executions int
 }
 
