@@ -93,7 +93,7 @@ func (r *Resolver) attempt(ctx context.Context, account string) (conclude func(o
 	}, nil
 }
 
-// rehash stores the password of u anew, because the cost of hashing has changed. Of several log-ins at once one does so.
+// rehash stores the password of u anew, because the cost of hashing has changed.
 func (r *Resolver) rehash(ctx context.Context, u *ent.User, password string) error {
 	hash, err := r.Passwords.Hash(ctx, password)
 	if errors.Is(err, auth.ErrBusy) {
@@ -101,32 +101,14 @@ func (r *Resolver) rehash(ctx context.Context, u *ent.User, password string) err
 	} else if err != nil {
 		return err
 	}
-	var stored int
-	err = r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) (_ []event.Event, err error) {
-		stored, err = tx.User.Update().Where(user.ID(u.ID), user.PasswordHash(u.PasswordHash)).
+	return r.Log.Write(ctx, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		n, err := tx.User.Update().Where(user.ID(u.ID), user.PasswordHash(u.PasswordHash)).
 			SetPasswordHash(hash).SetUpdatedAt(u.UpdatedAt).Save(ctx)
+		if n == 1 {
+			u.PasswordHash = hash
+		} // else it was changed just now, and the session will not start
 		return nil, err
 	})
-	if err != nil {
-		return err
-	}
-	if stored == 1 {
-		u.PasswordHash = hash
-		return nil
-	}
-	now, err := r.Ent.User.Query().Where(user.ID(u.ID)).Select(user.FieldPasswordHash).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil // the session will not start
-	} else if err != nil {
-		return err
-	}
-	// It is the same password, or it was changed just now, and the session will not start.
-	if ok, _, err := r.Passwords.Verify(ctx, now.PasswordHash, password); err != nil {
-		return err
-	} else if ok {
-		u.PasswordHash = now.PasswordHash
-	}
-	return nil
 }
 
 // signedInAs is the answer to a mutation that signs in, or renews that.

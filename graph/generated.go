@@ -1087,7 +1087,7 @@ type UserConnection {
   "Where the page stands."
   pageInfo: PageInfo!
   "How many there are on all pages; counted only when asked for."
-  totalCount: Int! @cost(weight: "2")
+  totalCount: Int! @cost(weight: "20")
 }
 
 "A page of posts."
@@ -1099,7 +1099,7 @@ type PostConnection {
   "Where the page stands."
   pageInfo: PageInfo!
   "How many there are on all pages; counted only when asked for."
-  totalCount: Int! @cost(weight: "2")
+  totalCount: Int! @cost(weight: "20")
 }
 
 "A page of comments."
@@ -1167,7 +1167,7 @@ type Query {
   "Users, newest first unless ordered otherwise."
   users(
     "Only those whose username or full name contains this, for admins also those whose e-mail address does; regardless of case; up to 100 characters."
-    search: String @cost(weight: "20")
+    search: String @cost(weight: "50")
     "In which order."
     orderBy: UserOrder
     "How many, from the front: 1 to 100. Without first and last: 20."
@@ -1209,7 +1209,7 @@ type Query {
     first: Int
     "Only those behind this edge cursor of the same search."
     after: String
-  ): PostConnection! @cost(weight: "20") @listSize(assumedSize: 100, slicingArguments: ["first"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
+  ): PostConnection! @cost(weight: "200") @listSize(assumedSize: 100, slicingArguments: ["first"], slicingArgumentDefaultValue: 20, sizedFields: ["edges", "nodes"])
 }
 
 "A new account."

@@ -38,6 +38,10 @@ const (
 	Most = 100
 )
 
+// mostSpent is how many spent tokens of a session are remembered at most; in a week of use there are 672. One that was
+// forgotten is refused like any other text, and does not end the session.
+const mostSpent = 1000
+
 // Why a session ends, for the security log.
 const (
 	LoggedOut       = "log_out"
@@ -182,7 +186,16 @@ func spend(ctx context.Context, tx *ent.Client, id gid.Session, hash []byte, now
 	if err != nil {
 		return fmt.Errorf("noting a spent refresh token: %w", err)
 	}
-	return nil
+	n, err := tx.SpentToken.Query().Where(spenttoken.SessionID(id)).Count(ctx)
+	if err != nil || n <= mostSpent {
+		return err
+	}
+	oldest, err := tx.SpentToken.Query().Where(spenttoken.SessionID(id)).Order(spenttoken.BySpentAt()).Limit(mostSpent / 10).IDs(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.SpentToken.Delete().Where(spenttoken.IDIn(oldest...)).Exec(ctx)
+	return err
 }
 
 // again is what becomes of a token that is nobody's newest.

@@ -370,3 +370,19 @@ func TestRenewOfAnEndedSession(t *testing.T) {
 		}
 	})
 }
+
+func TestSpentTokensAreBounded(t *testing.T) {
+	everywhere(t, func(n *node) {
+		_, g := n.start("ada")
+		first, newest := g.Refresh, g.Refresh
+		for range 1010 {
+			newest = n.refresh(newest).Refresh
+		}
+		if _, spent := n.rows(); spent > 1000 || spent < 900 {
+			n.t.Errorf("%d spent tokens are kept", spent)
+		}
+		n.clock.pass(session.Grace)
+		n.refused(first, "a token that is forgotten")
+		n.refresh(newest)
+	})
+}
