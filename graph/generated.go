@@ -1099,7 +1099,7 @@ type PostConnection {
   "Where the page stands."
   pageInfo: PageInfo!
   "How many there are on all pages; counted only when asked for."
-  totalCount: Int! @cost(weight: "20")
+  totalCount: Int! @cost(weight: "10")
 }
 
 "A page of comments."

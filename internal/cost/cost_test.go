@@ -106,7 +106,7 @@ func TestCost(t *testing.T) {
 		"empty page":               {document: `{ posts(first: 0) { nodes { author { id } } } }`, want: 1},
 		"edges cost nothing":       {document: `{ posts(first: 5) { edges { node { author { id } } } } }`, want: 1 + 10 + 1},
 		"edges and nodes":          {document: `{ posts(first: 5) { edges { node { author { id } } } nodes { author { id } } } }`, want: 1 + 20 + 1},
-		"no page":                  {document: `{ posts { totalCount pageInfo { hasNextPage } } }`, want: 1 + 20 + 1 + 1},
+		"no page":                  {document: `{ posts { totalCount pageInfo { hasNextPage } } }`, want: 1 + 10 + 1 + 1},
 		"nested pages":             {document: `{ posts(first: 10) { nodes { comments(first: 10) { nodes { author { id } } } } } }`, want: 1 + 10*(1+1+10*2) + 10},
 		"content":                  {document: `{ posts(first: 10) { nodes { content comments(first: 2) { nodes { content } } } } }`, want: 1 + 10*(1+10+1+2*(1+3))},
 		"search":                   {document: `{ users(search: "a", first: 1) { nodes { id } } }`, want: 1 + 50 + 1 + 1},
