@@ -6,15 +6,16 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
 // plan is how much is measured.
 type plan struct {
 	subscribers int
-	events      int // published one at a time
-	burst       int // published at once
-	nap         time.Duration
+	events      int           // published one at a time
+	burst       int           // published at once
+	nap         time.Duration // as in subscribers
 	settle      time.Duration // how long a server must be quiet to count as idle
 }
 
@@ -148,11 +149,8 @@ func (b *bench) contenders() []contender {
 	all := []contender{{"tidings", func(ctx context.Context) (*process, func(context.Context, int, int) error, error) {
 		p, a, err := b.prepared.start(ctx)
 		return p, a.publish, err
-	}}, again("gorilla", "control-gorilla")}
-	if b.gqlgen {
-		all = append(all, again("gqlgen", "control-gqlgen"))
-	}
-	return all
+	}}, again("gorilla", "control-gorilla"), again("gqlgen", "control-gqlgen")}
+	return slices.DeleteFunc(all, func(c contender) bool { return !slices.Contains(b.servers, c.name) })
 }
 
 func (b *bench) startControl(ctx context.Context, argument string) (*process, error) {

@@ -33,7 +33,8 @@ type bench struct {
 	events, burst int
 	latencyEvents int
 	rounds        int
-	gqlgen        bool
+	servers       []string
+	nap           time.Duration
 	server        string
 	dir           string
 	settle        time.Duration // as in plan
@@ -43,8 +44,11 @@ type bench struct {
 	messages messages
 }
 
-// The parts of a run.
-var allParts = []string{"fanout", "allocations", "latency", "write"}
+// The parts of a run, and the servers of the first.
+var (
+	allParts   = []string{"fanout", "allocations", "latency", "write"}
+	allServers = []string{"tidings", "gorilla", "gqlgen"}
+)
 
 func main() {
 	control(os.Args)
@@ -77,17 +81,19 @@ func parse(args []string) (*bench, error) {
 	f.IntVar(&b.burst, "burst", 100, "events published at once, a round")
 	f.IntVar(&b.latencyEvents, "latency-events", 400, "events to one subscriber, a round")
 	f.IntVar(&b.rounds, "rounds", 3, "how often each server is measured")
-	f.BoolVar(&b.gqlgen, "gqlgen", true, "measure gqlgen's own transport, too")
+	servers := f.String("servers", strings.Join(allServers, ","), "what is measured of: lines that need another one are left open")
+	f.DurationVar(&b.nap, "nap", time.Millisecond, "how long the reader of the subscribers sleeps between looks")
 	f.StringVar(&b.server, "server", "", "the program of the server; built if not given")
 	f.StringVar(&b.dir, "dir", memoryDir(), "where the databases are made: in memory, so that the disk is not what is measured")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	b.parts = strings.Split(*parts, ",")
-	for _, p := range b.parts {
-		if !slices.Contains(allParts, p) {
-			return nil, fmt.Errorf("%q is none of the parts %s", p, strings.Join(allParts, ", "))
-		}
+	var err error
+	if b.parts, err = list(*parts, allParts); err != nil {
+		return nil, err
+	}
+	if b.servers, err = list(*servers, allServers); err != nil {
+		return nil, err
 	}
 	for s := range strings.SplitSeq(*subscribers, ",") {
 		n, err := strconv.Atoi(s)
@@ -100,6 +106,17 @@ func parse(args []string) (*bench, error) {
 		return nil, errors.New("there must be at least one event and one round")
 	}
 	return b, b.enoughFiles()
+}
+
+// list reads a list of some of the words.
+func list(text string, words []string) ([]string, error) {
+	l := strings.Split(text, ",")
+	for _, w := range l {
+		if !slices.Contains(words, w) {
+			return nil, fmt.Errorf("%q is none of %s", w, strings.Join(words, ", "))
+		}
+	}
+	return l, nil
 }
 
 // memoryDir is a directory in memory, or "" (that of temporary files) where there is none.

@@ -68,11 +68,14 @@ type subscriber struct {
 // subscribers are many of them, read by one goroutine that takes little of the machine: it asks epoll which sockets have
 // something, reads each once, and holds the number of every event against the one before. An event that is missing,
 // doubled or out of order, and a socket that closes, is an error that await returns.
+//
+// What it is to read costs a server nothing when its clients are elsewhere. Here each of its writes would have to wake
+// the reader, if that did not sleep by itself, for nap, between looks.
 type subscribers struct {
 	all    []*subscriber
 	byFD   map[int32]*subscriber
 	epoll  int
-	nap    time.Duration        // between looks, so that no write of the server has to wake the reader
+	nap    time.Duration        // between looks
 	record func(payload []byte) // gets what the first of them is sent; nil: nobody wants it
 
 	reader  sync.WaitGroup

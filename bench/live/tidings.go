@@ -193,27 +193,35 @@ func (p *prepared) start(ctx context.Context) (*process, author, error) {
 // messages are what Tidings has sent a subscriber, for the controls to send again.
 type messages [][]byte
 
-// capture records at least count messages.
-func capture(ctx context.Context, p *prepared, count int) (m messages, err error) {
+// capture records count messages at least, and numbers them from 0: a subscriber need not get the first event.
+func capture(ctx context.Context, p *prepared, count int) (messages, error) {
 	server, a, err := p.start(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
+	var m messages
 	s, err := subscribe(ctx, server.address, 1, 0, func(b []byte) { m = append(m, b) })
 	if err != nil {
 		return nil, err
 	}
-	defer s.close() // before m is returned
 	next, err := s.establish(ctx, 0, a.publish)
+	if err == nil {
+		s.expect(next + count - 1)
+		err = a.publish(ctx, next, count)
+	}
+	if err == nil {
+		err = s.await(ctx)
+	}
+	s.close() // from here on m is nobody else's
 	if err != nil {
 		return nil, err
 	}
-	s.expect(next + count - 1)
-	if err := a.publish(ctx, next, count); err != nil {
-		return nil, err
+	for i := range m {
+		at := bytes.Index(m[i], inFrame) + len(inFrame)
+		copy(m[i][at:], title(i)[len(titlePrefix):])
 	}
-	return m, s.await(ctx)
+	return m, nil
 }
 
 // publisher has a control send the messages: event number n is the nth of them.
