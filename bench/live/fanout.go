@@ -19,11 +19,15 @@ type plan struct {
 	settle      time.Duration // how long a server must be quiet to count as idle
 }
 
-// spare is how many messages are captured beside those of a plan, for establishing the subscribers.
-const spare = 100
+// alone is how many events are published before anybody subscribes, which tells what the writing costs, and warms up.
+const alone = 100
+
+// spare is how many messages are captured beside those of a plan: alone, and for establishing the subscribers.
+const spare = alone + 100
 
 // fanout is what one server was measured to take.
 type fanout struct {
+	writing  time.Duration // CPU an event, before there are subscribers
 	oneByOne time.Duration // CPU a delivery, one event at a time
 	rate     float64       // deliveries a second of a burst
 	burst    time.Duration // CPU a delivery of a burst
@@ -36,6 +40,21 @@ type fanout struct {
 // measure subscribes to a server, publishes, and reads what that took.
 func (p plan) measure(ctx context.Context, server *process, publish func(context.Context, int, int) error) (f fanout, err error) {
 	per := float64(p.subscribers)
+	next := 0
+	begin, err := server.cpu()
+	if err != nil {
+		return f, err
+	}
+	for ; next < alone; next++ {
+		if err := publish(ctx, next, 1); err != nil {
+			return f, err
+		}
+	}
+	end, err := server.cpu()
+	if err != nil {
+		return f, err
+	}
+	f.writing = (end - begin) / alone
 	heapBefore, err := server.collect(ctx)
 	if err != nil {
 		return f, err
@@ -53,8 +72,7 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 		return f, err
 	}
 	defer s.close()
-	next, err := s.establish(ctx, 0, publish)
-	if err != nil {
+	if next, err = s.establish(ctx, next, publish); err != nil {
 		return f, err
 	}
 	if err := server.settle(ctx, p.settle); err != nil {

@@ -42,6 +42,7 @@ func (b *bench) fanoutLines(ctx context.Context) (lines []line, err error) {
 		}
 		add("server CPU a delivery, one event at a time", "us", func(f fanout) float64 { return us(f.oneByOne) }, atMostTimes(cpuGoal), goal{})
 		add("deliveries with events waiting", "1/s", func(f fanout) float64 { return f.rate }, atLeastTimes(rateGoal), atLeastTimes(rateGoalGqlgen))
+		add("server CPU an event without subscribers", "us", func(f fanout) float64 { return us(f.writing) }, goal{}, goal{})
 		add("server CPU a delivery, events waiting", "us", func(f fanout) float64 { return us(f.burst) }, goal{}, goal{})
 		add("resident memory a subscriber, idle", "KiB", func(f fanout) float64 { return f.idle / 1024 }, atMost(idleGoal), goal{})
 		add("resident memory a subscriber, peak under load", "KiB", func(f fanout) float64 { return f.loaded / 1024 }, atMost(loadedGoal), goal{})

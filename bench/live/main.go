@@ -108,6 +108,21 @@ func parse(args []string) (*bench, error) {
 	return b, b.enoughFiles()
 }
 
+// machine says where this runs, and how busy it was in the last minute: what else runs there disturbs.
+func machine() string {
+	model := "an unknown processor"
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, rest, ok := strings.Cut(string(info), "model name"); ok {
+			model, _, _ = strings.Cut(strings.TrimLeft(rest, "\t :"), "\n")
+		}
+	}
+	load := "unknown"
+	if l, err := os.ReadFile("/proc/loadavg"); err == nil {
+		load, _, _ = strings.Cut(string(l), " ")
+	}
+	return fmt.Sprintf("%d processors (%s), %s, %s/%s; load %s", runtime.NumCPU(), model, runtime.Version(), runtime.GOOS, runtime.GOARCH, load)
+}
+
 // list reads a list of some of the words.
 func list(text string, words []string) ([]string, error) {
 	l := strings.Split(text, ",")
@@ -151,7 +166,7 @@ func (b *bench) run(ctx context.Context) (lines []line, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	b.say("%d processors, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	b.say("%s", machine())
 	if b.server == "" {
 		if b.server, err = build(ctx, dir); err != nil {
 			return nil, err
