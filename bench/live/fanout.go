@@ -13,17 +13,15 @@ import (
 // plan is how much is measured.
 type plan struct {
 	subscribers int
+	alone       int           // published before anybody subscribes, which tells what the writing costs, and warms up
 	events      int           // published one at a time
 	burst       int           // published at once
 	nap         time.Duration // as in subscribers
 	settle      time.Duration // how long a server must be quiet to count as idle
 }
 
-// alone is how many events are published before anybody subscribes, which tells what the writing costs, and warms up.
-const alone = 100
-
-// spare is how many messages are captured beside those of a plan: alone, and for establishing the subscribers.
-const spare = alone + 100
+// spare is how many messages are captured beside those of a plan, for establishing the subscribers.
+const spare = 100
 
 // fanout is what one server was measured to take.
 type fanout struct {
@@ -45,7 +43,7 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 	if err != nil {
 		return f, err
 	}
-	for ; next < alone; next++ {
+	for ; next < p.alone; next++ {
 		if err := publish(ctx, next, 1); err != nil {
 			return f, err
 		}
@@ -54,7 +52,7 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 	if err != nil {
 		return f, err
 	}
-	f.writing = (end - begin) / alone
+	f.writing = (end - begin) / time.Duration(p.alone)
 	heapBefore, err := server.collect(ctx)
 	if err != nil {
 		return f, err

@@ -23,7 +23,7 @@ const (
 
 func (b *bench) fanoutLines(ctx context.Context) (lines []line, err error) {
 	for _, n := range b.subscribers {
-		results, err := b.fanouts(ctx, plan{subscribers: n, events: b.events, burst: b.burst, nap: b.nap, settle: b.settle})
+		results, err := b.fanouts(ctx, plan{subscribers: n, alone: b.alone, events: b.events, burst: b.burst, nap: b.nap, settle: b.settle})
 		if err != nil {
 			return nil, err
 		}

@@ -37,6 +37,7 @@ type bench struct {
 	nap           time.Duration
 	server        string
 	dir           string
+	alone         int           // as in plan
 	settle        time.Duration // as in plan
 	log           io.Writer     // progress; the report goes elsewhere
 
@@ -73,7 +74,7 @@ func main() {
 }
 
 func parse(args []string) (*bench, error) {
-	b := &bench{settle: time.Second, log: os.Stderr}
+	b := &bench{alone: 100, settle: time.Second, log: os.Stderr}
 	f := flag.NewFlagSet("live", flag.ContinueOnError)
 	parts := f.String("parts", strings.Join(allParts, ","), "what to measure")
 	subscribers := f.String("subscribers", "5000,10000", "how many subscribers, separated by commas")
@@ -175,7 +176,7 @@ func (b *bench) run(ctx context.Context) (lines []line, err error) {
 	if b.prepared, err = prepare(ctx, b.server, dir); err != nil {
 		return nil, err
 	}
-	if b.messages, err = capture(ctx, b.prepared, b.events+max(b.burst, b.latencyEvents)+spare); err != nil {
+	if b.messages, err = capture(ctx, b.prepared, b.alone+b.events+max(b.burst, b.latencyEvents)+spare); err != nil {
 		return nil, err
 	}
 	b.say("a message has %d bytes: %s", len(b.messages[0]), b.messages[0])
