@@ -58,6 +58,11 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s was not measured: %+v", name, l)
 		}
 	}
+	for i, m := range b.messages {
+		if n, ok := number(m); !ok || n != i {
+			t.Errorf("message %d is number %d: %s", i, n, m)
+		}
+	}
 	if !strings.Contains(out.String(), "gqlgen") {
 		t.Error("gqlgen was not measured")
 	}

@@ -22,6 +22,9 @@ import (
 // tick is the unit of CPU time in /proc (USER_HZ), the same on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
+// client speaks to all servers.
+var client = &http.Client{Timeout: patience}
+
 // process is a server under measurement, in a process of its own, run with GODEBUG=gctrace=1: what it says of its heap
 // is read from there, so that nothing needs to be built into it.
 type process struct {
@@ -81,7 +84,7 @@ func freeAddress() (string, error) {
 
 func (p *process) ready(ctx context.Context) error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		resp, err := http.Get("http://" + p.address + "/readyz")
+		resp, err := client.Get("http://" + p.address + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -166,7 +169,7 @@ func (p *process) collect(ctx context.Context) (heap, error) {
 			return heap{}, err
 		}
 		req.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			return heap{}, err
 		}
