@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"tidings/internal/cost":          {"internal/fault"},
 	"tidings/internal/auth":          {"internal/gid", "internal/rate"},
 	"tidings/internal/audit":         {"internal/auth", "internal/gid"},
+	"tidings/bench/live":             {"graph", "ent", "internal/gid", "internal/testkit/pgtest"}, // the server is a process
 	"tidings/ent/...":                {"ent/...", "internal/auth", "internal/gid"},
 }
 
