@@ -16,10 +16,10 @@ import (
 	"tidings/internal/testkit/checker"
 )
 
-const (
-	postsQuery    = `subscription($scope: ID, $after: Cursor) { it: postCreated(authorId: $scope, after: $after) { id } }`
-	commentsQuery = `subscription($scope: ID!, $after: Cursor) { it: commentAdded(postId: $scope, after: $after) { id } }`
-)
+var queries = map[checker.Kind]string{
+	checker.PostCreated:  `subscription($scope: ID, $after: Cursor) { it: postCreated(authorId: $scope, after: $after) { id } }`,
+	checker.CommentAdded: `subscription($scope: ID!, $after: Cursor) { it: commentAdded(postId: $scope, after: $after) { id } }`,
+}
 
 // silence is for how long a subscriber waits for a server that says nothing: longer than that pings.
 const silence = time.Minute
@@ -63,13 +63,12 @@ func (s *subscriber) once(ctx context.Context) {
 	defer ws.Close()
 	defer context.AfterFunc(ctx, func() { _ = ws.Close() })()
 	run := s.begin()
-	query := map[checker.Kind]string{checker.PostCreated: postsQuery, checker.CommentAdded: commentsQuery}[s.stream.Kind]
 	variables := map[string]any{"after": run.After}
 	if s.stream.Scope != "" {
 		variables["scope"] = s.stream.Scope
 	}
-	if err := write(ws, "subscribe", map[string]any{"query": query, "variables": variables}); err != nil {
-		s.end(checker.Cut, err)
+	if err := write(ws, "subscribe", map[string]any{"query": queries[s.stream.Kind], "variables": variables}); err != nil {
+		s.cut(closeCode(err))
 		return
 	}
 	for {
@@ -78,18 +77,18 @@ func (s *subscriber) once(ctx context.Context) {
 		case err != nil && ctx.Err() != nil: // the end of the test: what is to come has come
 			return
 		case err != nil:
-			s.end(checker.Cut, err)
+			s.cut(closeCode(err))
 			return
 		case m.Type == "complete":
-			s.end(checker.Completed, nil)
+			s.end(checker.Completed)
 			return
 		case m.Type == "error":
-			s.end(checker.End(codeOf(m.Payload)), nil)
+			s.end(checker.End(codeOf(m.Payload)))
 			return
 		}
 		var p payload
 		if err := json.Unmarshal(m.Payload, &p); err != nil || len(p.Errors) > 0 || p.Data.It.ID == "" {
-			s.end(checker.End("payload: "+string(m.Payload)), nil)
+			s.end(checker.End("payload: " + string(m.Payload)))
 			return
 		}
 		s.got(checker.Delivery{Item: p.Data.It.ID, Cursor: p.Extensions.Cursor, At: time.Now()})
@@ -128,13 +127,20 @@ func (s *subscriber) got(d checker.Delivery) {
 	s.last[d.Item]++
 }
 
-func (s *subscriber) end(how checker.End, err error) {
+func (s *subscriber) end(how checker.End) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stream.Runs[len(s.stream.Runs)-1].End = how
-	if err != nil {
-		s.codes[closeCode(err)]++
+	if n := len(s.stream.Runs); n > 0 {
+		s.stream.Runs[n-1].End = how
 	}
+}
+
+// cut is the end of the connection, with a code or 0.
+func (s *subscriber) cut(code int) {
+	s.end(checker.Cut)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.codes[code]++
 }
 
 func (s *subscriber) has(item string) bool {
