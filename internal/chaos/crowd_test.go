@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,7 +82,7 @@ func (c *crowd) follow(n int, kind checker.Kind, scope string, viewer account, s
 	for range n {
 		i := len(c.subscribers)
 		s := &subscriber{urls: append(slices.Clone(c.urls[i%len(c.urls):]), c.urls[:i%len(c.urls)]...), token: viewer.token, start: start, byID: i%2 == 1,
-			codes: map[int]int{}, last: map[string]int{},
+			codes: map[int]int{}, last: map[string]int{}, closed: map[string][]time.Time{},
 			stream: checker.Stream{Name: fmt.Sprintf("subscriber %d of %s", i, kind), Kind: kind, Scope: scope, Viewer: viewer.id}}
 		c.subscribers = append(c.subscribers, s)
 		c.following.Go(func() { s.follow(c.ctx) })
@@ -100,13 +101,20 @@ func (c *crowd) publish(by account) (string, error) {
 	return c.do(by, checker.Publish, "", createPost, map[string]any{"title": "A post", "published": true})
 }
 
+func (c *crowd) publishAt(url string, by account) (string, error) {
+	return c.doAt(url, by, checker.Publish, "", createPost, map[string]any{"title": "A post", "published": true})
+}
+
 func (c *crowd) say(by account, post string) (string, error) {
 	return c.do(by, checker.Say, "", addComment, map[string]any{"post": post})
 }
 
 // do runs a mutation at one of the servers, once, and writes down what becomes of it. item is "" of what is made.
 func (c *crowd) do(by account, deed checker.Deed, item, query string, variables map[string]any) (string, error) {
-	url := c.urls[int(c.posted.Add(1))%len(c.urls)]
+	return c.doAt(c.urls[int(c.posted.Add(1))%len(c.urls)], by, deed, item, query, variables)
+}
+
+func (c *crowd) doAt(url string, by account, deed checker.Deed, item, query string, variables map[string]any) (string, error) {
 	act := checker.Act{Deed: deed, Item: item, Sent: time.Now()}
 	made, err := c.mutate(url, by.token, query, variables)
 	if err == nil {
@@ -229,14 +237,14 @@ func (c *crowd) settle(by account) *checker.Record {
 	}
 	begin := time.Now()
 	testkit.Eventually(c.t, func() error {
-		missing := 0
+		var missing []string
 		for _, s := range c.subscribers {
 			if !s.has(last[string(s.stream.Kind)+s.stream.Scope]) {
-				missing++
+				missing = append(missing, s.String())
 			}
 		}
-		if missing > 0 {
-			return fmt.Errorf("%d of %d subscribers don't get the last item", missing, len(c.subscribers))
+		if len(missing) > 0 {
+			return fmt.Errorf("%d of %d subscribers don't get the last item: %s", len(missing), len(c.subscribers), strings.Join(missing[:min(len(missing), 5)], "; "))
 		}
 		return nil
 	})
@@ -244,6 +252,17 @@ func (c *crowd) settle(by account) *checker.Record {
 	c.stop()
 	c.following.Wait()
 	return c.check(waited)
+}
+
+// closed gives the times at which a server has closed sockets of subscribers, in order.
+func (c *crowd) closed(url string) (at []time.Time) {
+	for _, s := range c.subscribers {
+		s.mu.Lock()
+		at = append(at, s.closed[url]...)
+		s.mu.Unlock()
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return at
 }
 
 func (c *crowd) check(waited time.Duration) *checker.Record {
@@ -271,6 +290,11 @@ func (c *crowd) check(waited time.Duration) *checker.Record {
 	}
 	for _, err := range checker.Check(database, r) {
 		c.t.Error(err)
+	}
+	for end, n := range ends {
+		if end != checker.Open && end != checker.Cut && end != checker.Completed && end != "NOT_FOUND" { // that is of a hidden post
+			c.t.Errorf("%d subscriptions ended with %s", n, end)
+		}
 	}
 	for code, n := range codes {
 		if !retried(code) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -34,8 +35,9 @@ type subscriber struct {
 
 	mu     sync.Mutex
 	stream checker.Stream
-	codes  map[int]int    // how often its connections were closed with which code; 0: without one
-	last   map[string]int // how often it got each item
+	codes  map[int]int            // how often its connections were closed with which code; 0: without one
+	last   map[string]int         // how often it got each item
+	closed map[string][]time.Time // when each server closed its connections
 	dials  int
 }
 
@@ -78,6 +80,9 @@ func (s *subscriber) once(ctx context.Context) {
 			return
 		case err != nil:
 			s.cut(closeCode(err))
+			s.mu.Lock()
+			s.closed[url] = append(s.closed[url], time.Now())
+			s.mu.Unlock()
 			return
 		case m.Type == "complete":
 			s.end(checker.Completed)
@@ -141,6 +146,17 @@ func (s *subscriber) cut(code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.codes[code]++
+}
+
+// String tells how it stands.
+func (s *subscriber) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var runs []string
+	for _, r := range s.stream.Runs {
+		runs = append(runs, fmt.Sprintf("%d payloads, end %q", len(r.Got), r.End))
+	}
+	return fmt.Sprintf("%s, of %s, closed with %v: %v", s.stream.Name, s.stream.Scope, s.codes, runs)
 }
 
 func (s *subscriber) has(item string) bool {

@@ -1,5 +1,7 @@
-// Follows a topic with one of the clients that people use, as they come, and resumes behind the last payload.
-// node follow.mjs <graphql-ws | apollo | urql> <url>; on stdin one line of JSON: {query, variables, token}.
+// Follows a topic with one of the clients that people use, and resumes behind the last payload.
+// node follow.mjs <graphql-ws | apollo | urql> <url>; on stdin one line of JSON: {query, variables, token, stubborn}.
+// A stubborn one has `shouldRetry`, as README.md has it: as it comes, graphql-ws comes back after a close, and gives up
+// for good when it finds nobody then.
 // Prints a line of JSON for each connection, close and payload, and for the end, which should not come.
 import { createInterface } from 'node:readline';
 import { ApolloClient, ApolloLink, InMemoryCache, gql } from '@apollo/client';
@@ -9,6 +11,7 @@ import { createClient } from 'graphql-ws';
 import { tap } from 'rxjs';
 import WebSocket from 'ws';
 
+globalThis.WebSocket ??= WebSocket; // Apollo looks for it, as browsers have it
 const [kind, url] = process.argv.slice(2);
 const say = (what) => console.log(JSON.stringify(what));
 const got = ({ data, extensions }) => say({ item: data.it.id, cursor: extensions?.cursor });
@@ -61,11 +64,12 @@ const follow = {
 };
 
 const lines = createInterface({ input: process.stdin });
-const { query, variables, token } = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
+const { query, variables, token, stubborn } = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
 const client = createClient({
   url,
   webSocketImpl: WebSocket,
   connectionParams: token ? { authorization: `Bearer ${token}` } : {},
+  ...(stubborn && { shouldRetry: () => true }),
   on: {
     connected: () => say({ connected: true }),
     closed: ({ code }) => say({ closed: code }),
