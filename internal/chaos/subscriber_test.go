@@ -28,10 +28,11 @@ const silence = time.Minute
 // subscriber follows one topic and always comes back, behind the last payload it got, to the next of its servers. Every
 // other one resumes by the item's id.
 type subscriber struct {
-	urls  []string
-	token string
-	start string // a cursor
-	byID  bool
+	urls   []string
+	token  string
+	start  string // a cursor
+	byID   bool
+	greedy bool // see type greedy
 
 	mu     sync.Mutex
 	stream checker.Stream
