@@ -235,16 +235,10 @@ func (c *crowd) settle(by account) *checker.Record {
 		})
 	}
 	begin := time.Now()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for missing := c.without(last); len(missing) > 0; missing = c.without(last) {
-		if time.Since(begin) > patience { // what else is wrong is yet to be seen
-			c.t.Errorf("%d of %d subscribers don't get the last item: %v", len(missing), len(c.subscribers), missing[:min(len(missing), 5)])
-			break
-		}
-		<-tick.C
-	}
+	c.await(last)
 	waited := time.Since(begin)
+	c.probe(40, last)
+	c.await(last)
 	c.stop()
 	c.following.Wait()
 	return c.check(waited)
@@ -253,6 +247,47 @@ func (c *crowd) settle(by account) *checker.Record {
 // patience bounds the wait for a client's next attempt to come back: the fourth of graphql-ws is after 8 to 11 s, the
 // fifth after 16 to 19 s.
 const patience = 30 * time.Second
+
+// await waits until every subscriber has got the last item of its topic.
+func (c *crowd) await(last map[string]string) {
+	c.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	begin := time.Now()
+	for missing := c.without(last); len(missing) > 0; missing = c.without(last) {
+		if time.Since(begin) > patience { // what else is wrong is yet to be seen
+			c.t.Errorf("%d of %d subscribers don't get the last item: %v", len(missing), len(c.subscribers), missing[:min(len(missing), 5)])
+			return
+		}
+		<-tick.C
+	}
+}
+
+// probe makes n more subscribers, each of which resumes at a place that another one was given, whichever, by cursor or by
+// id.
+func (c *crowd) probe(n int, last map[string]string) {
+	given := c.subscribers
+	ends := map[string]bool{}
+	for _, item := range last {
+		ends[item] = true
+	}
+	for i := range n {
+		s := given[rand.IntN(len(given))]
+		s.mu.Lock()
+		run := s.stream.Runs[rand.IntN(len(s.stream.Runs))]
+		s.mu.Unlock()
+		if len(run.Got) == 0 {
+			continue
+		}
+		at := run.Got[rand.IntN(len(run.Got))]
+		if ends[at.Item] {
+			continue // nothing, or not the one that is waited for, is to come
+		}
+		place := []string{at.Cursor, at.Item}[i%2]
+		c.follow(1, s.stream.Kind, s.stream.Scope, account{s.stream.Viewer, s.token}, place)
+		c.subscribers[len(c.subscribers)-1].late = true
+	}
+}
 
 // without gives the subscribers that have not got the last item of their topic.
 func (c *crowd) without(last map[string]string) (missing []*subscriber) {
@@ -275,6 +310,7 @@ func (c *crowd) closed(url string) (at []time.Time) {
 	return at
 }
 
+// check holds the record against the database.
 func (c *crowd) check(waited time.Duration) *checker.Record {
 	c.t.Helper()
 	driver, dsn := "sqlite", c.d.Path

@@ -26,7 +26,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		}
 		c.more(20)
 		r := c.settle(ada)
-		for _, s := range r.Streams {
+		for _, s := range r.Streams[:200] { // the others came later
 			if len(s.Runs) < of(4, 100) {
 				t.Errorf("%s has subscribed %d times only", s.Name, len(s.Runs))
 			}

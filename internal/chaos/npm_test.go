@@ -21,7 +21,7 @@ var clients = []string{"graphql-ws", "apollo", "urql"}
 // back to nobody, too; the others have nothing set.
 func (c *crowd) followBy(client, url string, stubborn bool, kind checker.Kind, scope string, viewer account, start string) *subscriber {
 	c.t.Helper()
-	s := &subscriber{start: start, codes: map[int]int{}, last: map[string]int{},
+	s := &subscriber{token: viewer.token, start: start, codes: map[int]int{}, last: map[string]int{},
 		stream: checker.Stream{Name: client + " on " + string(kind), Kind: kind, Scope: scope, Viewer: viewer.id}}
 	c.subscribers = append(c.subscribers, s)
 	variables := map[string]any{"after": start}

@@ -90,7 +90,7 @@ func (c *crowd) latencies(in span) (all []time.Duration) {
 		}
 	}
 	for _, s := range c.subscribers {
-		if s.greedy {
+		if s.late {
 			continue
 		}
 		for _, run := range s.stream.Runs {
@@ -117,7 +117,7 @@ const helpings = 20
 
 func (c *crowd) greedy(url, post, start string) *greedy {
 	c.t.Helper()
-	g := &greedy{c: c, subscriber: &subscriber{urls: []string{url}, start: start, greedy: true, codes: map[int]int{}, last: map[string]int{}, closed: map[string][]time.Time{},
+	g := &greedy{c: c, subscriber: &subscriber{urls: []string{url}, start: start, late: true, codes: map[int]int{}, last: map[string]int{}, closed: map[string][]time.Time{},
 		stream: checker.Stream{Name: "the greedy one", Kind: checker.CommentAdded, Scope: post}}}
 	c.subscribers = append(c.subscribers, g.subscriber)
 	ws, err := dial(c.ctx, url, "")

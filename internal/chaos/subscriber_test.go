@@ -28,11 +28,11 @@ const silence = time.Minute
 // subscriber follows one topic and always comes back, behind the last payload it got, to the next of its servers. Every
 // other one resumes by the item's id.
 type subscriber struct {
-	urls   []string
-	token  string
-	start  string // a cursor
-	byID   bool
-	greedy bool // see type greedy
+	urls  []string
+	token string
+	start string // a cursor
+	byID  bool
+	late  bool // it is not one of those that are to get all at once
 
 	mu     sync.Mutex
 	stream checker.Stream
