@@ -9,10 +9,11 @@
 // events are still in the log. So nothing is lost by being slow, no live event is held for a reader, and the hub
 // never waits for anybody.
 //
-// A subscription has no goroutine; its events are pulled by the one that calls Next. It executes and encodes its
-// events by itself. Where subscriptions share one execution, their group takes the subscription's place in the hub.
+// A subscription has no goroutine; its events are pulled by the one that calls Next. Those of clients are pulled by a
+// Group, which renders each event once for all of its members.
 //
-// Lock order: Hub.mu, then Subscription.mu. Neither is held while anything outside of this package is called.
+// Lock order: Hub.groups.mu, then Hub.mu, then Subscription.mu; Group.mu behind none of them and before none. None is held
+// while anything outside of this package is called.
 package live
 
 import (
@@ -43,6 +44,8 @@ type Options struct {
 	Poll    time.Duration // the tail looks at least so often, in case a wake-up was lost; 250 ms
 	Page    int           // the most events that are read from the log at a time; 256
 	Pending int           // the most events that wait in a live subscription; 256
+	Recent  int           // the newest events, which are kept in memory for those who resume; 4096
+	Renders int           // the most events that are rendered at once; 64
 	Timeout time.Duration // of one reading of the log; 10 s
 	Logger  *slog.Logger  // slog.Default()
 }
@@ -56,6 +59,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Pending == 0 {
 		o.Pending = 256
+	}
+	if o.Recent == 0 {
+		o.Recent = 4096
+	}
+	if o.Renders == 0 {
+		o.Renders = 64
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
@@ -85,21 +94,37 @@ type Hub struct {
 	stopped chan struct{} // closed when Run is about to return
 	known   bool          // whether at is a place in the log as it is now; Run's own
 
+	ctx       context.Context // over when the hub stops
+	cancel    context.CancelFunc
+	workers   sync.WaitGroup // of groups
+	groups    groups
+	renders   *renders
+	rendering chan struct{} // held by who renders
+	pages     pages
+
 	mu     sync.Mutex
 	at     event.Cursor                               // all up to here is published
 	topics map[event.Topic]map[*Subscription]struct{} // the live ones
 	all    map[*Subscription]struct{}                 // nil when stopped
+	newest ring                                       // of what was published
 }
 
 // New returns a hub over log. Wake says that the log may have moved; it carries no data and may lose wake-ups.
 // Nothing happens until Run.
 func New(log Log, wake <-chan struct{}, o Options) *Hub {
-	return &Hub{
-		log: log, wake: wake, o: o.withDefaults(),
+	o = o.withDefaults()
+	h := &Hub{
+		log: log, wake: wake, o: o,
 		started: make(chan struct{}), stopped: make(chan struct{}),
-		topics: map[event.Topic]map[*Subscription]struct{}{},
-		all:    map[*Subscription]struct{}{},
+		groups:    groups{known: map[Key]*Group{}},
+		rendering: make(chan struct{}, o.Renders),
+		topics:    map[event.Topic]map[*Subscription]struct{}{},
+		all:       map[*Subscription]struct{}{},
+		newest:    ring{limit: o.Recent},
 	}
+	h.renders = newRenders(h.spawn)
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
 }
 
 // Subscribe starts a subscription to what Prepare has noted in r. Without r.After it starts at the head that the log
@@ -119,7 +144,7 @@ func (h *Hub) Subscribe(ctx context.Context, r Request) (*Subscription, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	at, err := h.start(ctx, r)
+	at, err := h.Start(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +163,8 @@ func (h *Hub) Subscribe(ctx context.Context, r Request) (*Subscription, error) {
 	return s, nil
 }
 
-func (h *Hub) start(ctx context.Context, r Request) (event.Cursor, error) {
+// Start returns the place where a subscription to what Prepare has noted in r begins: see Subscribe.
+func (h *Hub) Start(ctx context.Context, r Request) (event.Cursor, error) {
 	switch {
 	case r.After != nil:
 		return h.log.Resolve(ctx, r.Topic, *r.After)
@@ -164,12 +190,7 @@ func (h *Hub) join(s *Subscription) (joined bool, err error) {
 		return false, nil
 	}
 	s.live = true
-	members := h.topics[s.topic]
-	if members == nil {
-		members = map[*Subscription]struct{}{}
-		h.topics[s.topic] = members
-	}
-	members[s] = struct{}{}
+	h.enter(s)
 	return true, nil
 }
 
@@ -190,7 +211,44 @@ func (h *Hub) publish(e event.Event) {
 			}
 		}
 	}
+	h.newest.add(h.at, e)
 	h.at = event.After(e, h.at.Epoch)
+}
+
+// spawn runs f in a goroutine that Run waits for, unless the hub has stopped.
+func (h *Hub) spawn(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		return false
+	}
+	h.workers.Go(f)
+	return true
+}
+
+// feed starts a subscription at the hub's place, and hands over both before anything can come of it. notify is called
+// when it has something; it must not block.
+func (h *Hub) feed(t event.Topic, notify func(), hand func(*Subscription, event.Cursor)) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		return ErrStopped
+	}
+	s := &Subscription{hub: h, topic: t, epoch: h.at.Epoch, at: h.at, live: true, notify: notify, pending: queue{limit: h.o.Pending}}
+	hand(s, h.at)
+	h.all[s] = struct{}{}
+	h.enter(s)
+	return nil
+}
+
+// enter makes s one of its topic's. The caller holds the lock.
+func (h *Hub) enter(s *Subscription) {
+	members := h.topics[s.topic]
+	if members == nil {
+		members = map[*Subscription]struct{}{}
+		h.topics[s.topic] = members
+	}
+	members[s] = struct{}{}
 }
 
 // leave takes s out of its topic. The caller holds the lock.

@@ -18,6 +18,8 @@ type Subscription struct {
 	epoch event.Epoch
 	woken chan struct{} // receives when something has changed for a Next that waits
 
+	notify func() // called instead, if there is no Next that could wait
+
 	page []event.Event // read from the log and not yet looked at; Next's own
 
 	mu      sync.Mutex
@@ -147,6 +149,10 @@ func (s *Subscription) end(err error) {
 }
 
 func (s *Subscription) wake() {
+	if s.notify != nil {
+		s.notify()
+		return
+	}
 	select {
 	case s.woken <- struct{}{}:
 	default:

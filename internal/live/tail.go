@@ -25,7 +25,9 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 // meanwhile. When the log is not the one it was (the database was restored or replaced, or all that follows was
 // deleted), every subscription ends with event.ErrExpired, and the tail starts anew from the head.
 func (h *Hub) Run(ctx context.Context) error {
+	defer h.workers.Wait()
 	defer h.stop()
+	defer h.cancel()
 	failing, retry := false, minRetry
 	for {
 		more, err := h.look(ctx)
@@ -84,6 +86,8 @@ func (h *Hub) startOver(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.endAll(event.ErrExpired)
+	h.newest = ring{limit: h.o.Recent}
+	h.pages.forget()
 	h.at, h.known = head, true
 	select {
 	case <-h.started:
