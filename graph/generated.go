@@ -920,6 +920,12 @@ directive @listSize(
 directive @authenticates on FIELD_DEFINITION
 
 """
+The same for everyone who may see what it is a field of. Subscribers who select nothing else share one execution of each
+event. Whatever a viewer's rights can change is not marked.
+"""
+directive @shared on FIELD_DEFINITION
+
+"""
 A point in time: RFC 3339 in UTC, to the microsecond, such as "2026-11-21T09:30:00.123456Z".
 """
 scalar DateTime @specifiedBy(url: "https://scalars.graphql.org/andimarek/date-time")
@@ -933,7 +939,7 @@ scalar Cursor
 "Whatever has an id that ` + "`" + `node` + "`" + ` can look up."
 interface Node {
   "Opaque, globally unique, and sortable by creation; its prefix says what it is of (` + "`" + `user_…` + "`" + `, ` + "`" + `post_…` + "`" + `, ` + "`" + `comment_…` + "`" + `)."
-  id: ID!
+  id: ID! @shared
 }
 
 "Where a page stands in its connection, after the Relay cursor connections specification."
@@ -1001,21 +1007,21 @@ input PostOrder {
 "A person with an account."
 type User implements Node {
   "The user's id."
-  id: ID!
+  id: ID! @shared
   "The name to log in and be mentioned with; unique regardless of case."
-  username: String!
+  username: String! @shared
   "The name to show."
-  fullName: String!
+  fullName: String! @shared
   "The e-mail address. Only the user and admins see it; null for everyone else."
   email: String
   "What the user may do."
-  role: Role!
+  role: Role! @shared
   "Whether the user can sign in. What a deactivated user published stays."
-  isActive: Boolean!
+  isActive: Boolean! @shared
   "When the account was made."
-  createdAt: DateTime!
+  createdAt: DateTime! @shared
   "When the account was last changed."
-  updatedAt: DateTime!
+  updatedAt: DateTime! @shared
   "The user's posts that the viewer may see, newest first."
   posts(
     "Only published ones (true) or only drafts (false)."
@@ -1034,21 +1040,21 @@ type User implements Node {
 "Something a user wrote. A draft is seen by its author and by admins only."
 type Post implements Node {
   "The post's id."
-  id: ID!
+  id: ID! @shared
   "The title: 3 to 200 characters."
-  title: String!
+  title: String! @shared
   "The text: 1 to 40,000 characters."
-  content: String! @cost(weight: "10")
+  content: String! @cost(weight: "10") @shared
   "Whether everyone may see it."
-  published: Boolean!
+  published: Boolean! @shared
   "When it first became public; null if it never did."
-  publishedAt: DateTime
+  publishedAt: DateTime @shared
   "Who wrote it."
-  author: User!
+  author: User! @shared
   "When it was made."
-  createdAt: DateTime!
+  createdAt: DateTime! @shared
   "When it was last changed."
-  updatedAt: DateTime!
+  updatedAt: DateTime! @shared
   "What was said about it, oldest first."
   comments(
     "How many, from the front: 1 to 100. Without first and last: 20."
@@ -1065,17 +1071,17 @@ type Post implements Node {
 "What a user said about a post. It is visible where its post is."
 type Comment implements Node {
   "The comment's id."
-  id: ID!
+  id: ID! @shared
   "The text: 1 to 10,000 characters."
-  content: String! @cost(weight: "3")
+  content: String! @cost(weight: "3") @shared
   "Who wrote it."
-  author: User!
+  author: User! @shared
   "What it is about."
-  post: Post!
+  post: Post! @shared
   "When it was made."
-  createdAt: DateTime!
+  createdAt: DateTime! @shared
   "When it was last changed."
-  updatedAt: DateTime!
+  updatedAt: DateTime! @shared
 }
 
 "A page of users."
@@ -1393,7 +1399,7 @@ type Subscription {
     authorId: ID
     "A cursor, or the id of the last post that this stream delivered."
     after: Cursor
-  ): Post!
+  ): Post! @shared
   """
   Somebody commented on the post. It completes when the viewer may no longer see the post: it was taken back, or deleted.
   """
@@ -1402,7 +1408,7 @@ type Subscription {
     postId: ID!
     "A cursor, or the id of the last comment that this stream delivered."
     after: Cursor
-  ): Comment!
+  ): Comment! @shared
 }
 `, BuiltIn: false},
 }

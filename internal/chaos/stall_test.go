@@ -20,9 +20,8 @@ import (
 )
 
 const (
-	// closedWithin is from when no more could be written to the reader. The aim is 10 s: one deadline of a write. It is two
-	// while a write that took something is given another one, and the close frame has one of its own.
-	closedWithin = 20 * time.Second
+	// closedWithin is from when no more could be written to the reader.
+	closedWithin = 10 * time.Second
 	slack        = 2 * time.Second // for a machine that does other things, too
 	flat         = 32 << 20        // what the server's memory may vary by, which is much less than what is written to the reader meanwhile
 )

@@ -110,16 +110,16 @@ func (l *accessLine) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 // note adds what a GraphQL request was to the line about it.
 func note(w http.ResponseWriter, viewer auth.Viewer, oc *graphql.OperationContext, outcome string) {
 	if l, ok := w.(*accessLine); ok {
-		l.more = append(operationAttrs(viewer, oc), slog.String("outcome", outcome))
+		l.more = append(operationAttrs(viewer, operationName(oc), operationType(oc)), slog.String("outcome", outcome))
 	}
 }
 
-func operationAttrs(viewer auth.Viewer, oc *graphql.OperationContext) []slog.Attr {
+func operationAttrs(viewer auth.Viewer, name, kind string) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 5)
-	if name := operationName(oc); name != "" {
+	if name != "" {
 		attrs = append(attrs, slog.String("operation", name))
 	}
-	if kind := operationType(oc); kind != "" {
+	if kind != "" {
 		attrs = append(attrs, slog.String("type", kind))
 	}
 	if viewer.SignedIn() {

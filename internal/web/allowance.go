@@ -19,30 +19,28 @@ const reasonResponse = "RESPONSE_SIZE"
 // the fields return that is counted, while they do: where the allowance is used
 // up, texts are left out, and the response is refused in place of being written.
 //
-// It goes with an operation, which runs once at a time.
+// Each run of an operation has one, in its context.
 type allowance struct {
 	limit int64
 	left  atomic.Int64 // bytes; less than 0 once it is used up
 }
 
-const allowanceName = "tidings.allowance"
+type allowanceKey struct{}
 
-// allow gives an operation an allowance.
-func allow(oc *graphql.OperationContext, limit int64) {
+// withAllowance returns a context for one run.
+func withAllowance(ctx context.Context, limit int64) (context.Context, *allowance) {
 	a := &allowance{limit: limit}
+	a.left.Store(limit)
+	return context.WithValue(ctx, allowanceKey{}, a), a
+}
+
+// allow makes an operation's fields count against the allowance of the run.
+func allow(oc *graphql.OperationContext) {
 	next := oc.ResolverMiddleware
 	oc.ResolverMiddleware = func(ctx context.Context, resolve graphql.Resolver) (any, error) {
 		value, err := next(ctx, resolve)
-		return a.take(ctx, value), err
+		return ctx.Value(allowanceKey{}).(*allowance).take(ctx, value), err
 	}
-	oc.Stats.SetExtension(allowanceName, a)
-}
-
-// allowanceOf returns the operation's, full again.
-func allowanceOf(oc *graphql.OperationContext) *allowance {
-	a := oc.Stats.GetExtension(allowanceName).(*allowance)
-	a.left.Store(a.limit)
-	return a
 }
 
 // Bytes beside a field's name and text: quotes, a colon and a comma, and

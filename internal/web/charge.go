@@ -29,9 +29,9 @@ type Points interface {
 }
 
 // Rates limit what one address and one viewer may take, in points: what an operation costs, for a subscription at its
-// start and for each event, and 10 for a document that is refused. An event waits for its points. An operation counts for
-// the address that it comes from, and if its viewer is signed in for the viewer as well, from wherever: one may neither
-// share a token nor make accounts to get around it.
+// start and for each event that is rendered for it or its viewer alone, and 10 for a document that is refused. An event
+// waits for its points. An operation counts for the address that it comes from, and if its viewer is signed in for the
+// viewer as well, from wherever: one may neither share a token nor make accounts to get around it.
 type Rates struct {
 	// Addresses and Viewers hold the points. IPv6 addresses count by their /64.
 	Addresses, Viewers Points

@@ -16,7 +16,7 @@ import (
 
 // client is one end of a socket, that sends and expects bytes.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	ws   *websocket.Conn
 	resp *http.Response
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -16,10 +18,13 @@ import (
 	"tidings/internal/fault"
 )
 
-// conn is one socket: a reader, a writer, and a goroutine for each operation.
+// conn is one socket. It has one goroutine, which reads, while nothing happens: what
+// goes out is written by whoever puts it into the queue, or by a goroutine that
+// lasts as long as the peer is slow; operations have one until they have been
+// answered, and subscriptions until they are members of their group.
 //
 // The reader runs in serve, which owns the others: it returns, and the
-// connection is closed, when all of them are done. Only the writer writes.
+// connection is closed, when all of them are done.
 // A conn ends in one of two ways, whichever comes first:
 //
 //   - shut: operations stop, what waits is written, then a close frame; then
@@ -33,7 +38,9 @@ type conn struct {
 	headers []string        // Authorization, as the upgrade had it
 	meter   *meter          // nil if nothing is limited
 	opened  time.Time
-	out     *queue
+	pinged  time.Time  // last; beat\'s own
+	raw     *rawWriter // for writing without waiting; nil if that can't be
+	out     out
 	slots   chan struct{} // held by what executes
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -46,6 +53,7 @@ type conn struct {
 	seats                []func() // to leave in the end
 
 	mu            sync.Mutex
+	over          bool // no goroutine is begun any more
 	operations    map[string]*operation
 	subscriptions int      // of operations, those known to be subscriptions
 	leaving       *goodbye // set once it ends as soon as its operations have
@@ -58,8 +66,9 @@ type conn struct {
 
 func newConn(s *Server, ws *websocket.Conn, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
 	c := &conn{
-		server: s, ws: ws, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(),
-		out:        newQueue(s.limits.Queue),
+		server: s, ws: ws, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(), pinged: time.Now(),
+		raw:        newRawWriter(nc),
+		out:        out{limit: s.limits.Queue, finished: make(chan struct{})},
 		slots:      make(chan struct{}, s.limits.Executions),
 		operations: make(map[string]*operation),
 	}
@@ -85,12 +94,10 @@ func (c *conn) serve() {
 		c.mu.Unlock()
 	}
 
-	var writer sync.WaitGroup
-	writer.Go(c.write)
 	code := c.read()
-	writer.Wait()
+	<-c.out.finished
 	c.cut()
-	c.running.Wait()
+	c.settle()
 	for _, leave := range c.seats {
 		leave()
 	}
@@ -120,21 +127,49 @@ func (c *conn) shut(code int, reason string) {
 		last = closeFrame(code, reason)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed != 0 {
+		c.mu.Unlock()
 		return
 	}
 	c.closed = code
 	c.cancel()
-	c.out.end(last, false)
 	c.closeTimer = time.AfterFunc(c.server.limits.Close, c.cut)
+	c.mu.Unlock()
+	if c.out.end(last, false) {
+		c.write()
+	}
+}
+
+// settle ends what is left of the operations, and waits for their goroutines.
+func (c *conn) settle() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.running.Wait()
+	c.mu.Lock()
+	left := slices.Collect(maps.Values(c.operations))
+	c.mu.Unlock()
+	for _, op := range left {
+		op.end("closed")
+	}
+}
+
+// spawn runs f in a goroutine of the socket's, unless that is over.
+func (c *conn) spawn(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.running.Go(f)
+	}
 }
 
 // cut ends the socket at once. It may be called more than once.
 func (c *conn) cut() {
 	c.cancel()
-	c.out.end(nil, true)
-	c.net.Close() // it fails if it is closed already
+	c.net.Close() // it fails if it is closed already; who writes then ends
+	if c.out.end(nil, true) {
+		c.write()
+	}
 }
 
 func (c *conn) isShut() bool {
@@ -178,8 +213,10 @@ func (c *conn) read() (code int) {
 // readEnded does what is left to do when reading failed.
 func (c *conn) readEnded(err error) (code int) {
 	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != closeWithoutClosing {
-		c.shut(closed.Code, "") // the echo, if it is the peer who began
-		c.out.end(nil, true)    // it reads nothing else any more
+		c.shut(closed.Code, "")   // the echo, if it is the peer who began
+		if c.out.end(nil, true) { // it reads nothing else any more
+			c.write()
+		}
 		return closed.Code
 	}
 	if _, ok := errors.AsType[net.Error](err); ok || websocket.IsCloseError(err, closeWithoutClosing) {
@@ -274,13 +311,13 @@ const messageCost = 32 << 10
 // send puts a frame of no operation into the queue, and waits for room there:
 // a client that reads nothing is not read from. It fails only if the socket
 // ends, and then nobody needs to know.
-func (c *conn) send(frame []byte) { _ = c.out.put(c.ctx, item{frame: frame}) }
+func (c *conn) send(frame []byte) { _ = c.put(c.ctx, item{frame: frame}) }
 
 // subscribe starts an operation.
 func (c *conn) subscribe(m message) {
 	limits := c.server.limits
 	c.mu.Lock()
-	op := &operation{id: m.id, conn: c}
+	op := &operation{id: m.id, conn: c, start: time.Now(), busy: 1}
 	switch {
 	case c.closed != 0 || c.leaving != nil:
 		// The client asks again when it has come back.
@@ -297,11 +334,10 @@ func (c *conn) subscribe(m message) {
 		c.send(errorFrame(m.id, refused.Errors))
 		return
 	}
-	var ctx context.Context
-	ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, c.viewer))
+	op.ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, c.viewer))
 	c.operations[m.id] = op
+	c.running.Go(func() { op.serve(m.operation) })
 	c.mu.Unlock()
-	c.running.Go(func() { op.serve(ctx, m.operation) })
 }
 
 // complete ends an operation by the client's wish: nothing is sent of it any
@@ -311,9 +347,10 @@ func (c *conn) complete(id string) {
 	op := c.operations[id]
 	c.mu.Unlock()
 	if op != nil {
-		op.muted.Store(true)
-		op.cancel()
+		op.completed.Store(true)
+		op.stop()
 		c.forget(op)
+		op.endIdle()
 	}
 }
 
@@ -366,13 +403,18 @@ func (c *conn) leave(bye goodbye) {
 		c.leaving = &bye
 	}
 	bye = *c.leaving
+	var subscriptions []*operation
 	for _, op := range c.operations {
 		if op.subscribed {
-			op.cancel()
+			subscriptions = append(subscriptions, op)
 		}
 	}
 	left := len(c.operations) == c.subscriptions
 	c.mu.Unlock()
+	for _, op := range subscriptions {
+		op.stop()
+		op.endIdle()
+	}
 	if left {
 		c.shut(bye.code, bye.reason)
 	}

@@ -19,7 +19,7 @@ func TestNoCookieOnASocket(t *testing.T) {
 func TestGoesOut(t *testing.T) {
 	c := &conn{operations: map[string]*operation{}}
 	start := func() *operation {
-		op := &operation{id: "a", conn: c, cancel: func() {}}
+		op := &operation{busy: 1, id: "a", conn: c, cancel: func() {}}
 		c.operations[op.id] = op
 		return op
 	}

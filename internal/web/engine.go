@@ -98,12 +98,13 @@ func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.O
 	if len(errs) > 0 {
 		return oc, in, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
 	}
-	allow(oc, e.response)
+	allow(oc)
 	return oc, in, nil
 }
 
-// run executes an operation, once at a time. A nil response means that a
-// subscription's resolver yielded nothing, or that ctx was over before it began.
+// run executes an operation, which may run several times at once. A nil response
+// means that a subscription's resolver yielded nothing, or that ctx was over
+// before it began.
 // Of one that became too large nothing is left but the error; a mutation has
 // taken place all the same.
 func (e *engine) run(ctx context.Context, oc *graphql.OperationContext) (resp *graphql.Response) {
@@ -112,7 +113,7 @@ func (e *engine) run(ctx context.Context, oc *graphql.OperationContext) (resp *g
 			resp = e.recovered(graphql.WithOperationContext(ctx, oc), v)
 		}
 	}()
-	size := allowanceOf(oc)
+	ctx, size := withAllowance(ctx, e.response)
 	next, ctx := e.exec.DispatchOperation(ctx, oc)
 	resp = next(ctx)
 	if err := size.exceeded(); resp != nil && err != nil {

@@ -36,6 +36,22 @@ func frame(opcode byte, size int, write func([]byte) []byte) []byte {
 	return b[start:]
 }
 
+// opText is a frame's opcode.
+const opText = websocket.TextMessage
+
+// appendHeader appends the header of one unmasked, unfragmented frame with a payload of n bytes.
+func appendHeader(b []byte, opcode byte, n int) []byte {
+	b = append(b, 0x80|opcode) // FIN
+	switch {
+	case n < 126:
+		return append(b, byte(n))
+	case n <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		return binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+}
+
 func controlFrame(opcode byte, payload []byte) []byte {
 	return frame(opcode, len(payload), func(b []byte) []byte { return append(b, payload...) })
 }

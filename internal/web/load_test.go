@@ -19,7 +19,7 @@ import (
 	"tidings/internal/web"
 )
 
-const every = `subscription($after: String) { posted(after: $after) { text } }`
+const every = `subscription($after: Cursor) { posted(after: $after) { text } }`
 
 // delivered returns a message's text and cursor.
 func delivered(t *testing.T, message string) (text, cursor string) {

@@ -181,6 +181,14 @@ func pongFrame(payload json.RawMessage) []byte {
 	})
 }
 
+// nextPrefix is a next message up to its payload, and nextEnd what comes behind
+// that.
+func nextPrefix(id string) []byte {
+	return append(appendJSON([]byte(`{"id":`), id), `,"type":"next","payload":`...)
+}
+
+const nextEnd = "}"
+
 // nextFrame delivers a response of an operation.
 func nextFrame(id string, r *graphql.Response, cursor string) []byte {
 	return textFrame(len(r.Data)+len(id)+len(cursor)+96, func(b []byte) []byte {

@@ -403,7 +403,9 @@ func TestRatesOfReplays(t *testing.T) {
 	for range 5_200 { // a page of 256 costs five points: there are points for 4,864
 		w.log.post(other, "of somebody else")
 	}
+	w.published() // else some of it might come live
 	w.log.post(author, "wanted")
+	w.published()
 	c := w.open("")
 	c.subscribe("1", `subscription { posted(author: "`+author.String()+`", after: "`+w.log.cursor(0)+`") { text } }`, "null")
 	eventually(t, "the subscription to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })

@@ -25,6 +25,7 @@ type sockets struct {
 	open     map[*conn]struct{}
 	empty    *sync.Cond // on mu: none is open, and none arrives
 	drained  bool       // and so it stays
+	beating  bool       // beat will be called
 }
 
 func (s *sockets) isDraining() bool { return s.draining.Load() }
@@ -47,6 +48,10 @@ func (s *sockets) add(c *conn) {
 	s.arriving--
 	if c != nil {
 		s.open[c] = struct{}{}
+		if !s.beating {
+			s.beating = true
+			c.server.beatLater()
+		}
 	}
 	s.tell()
 }
@@ -83,6 +88,27 @@ func (s *sockets) wait() {
 		s.empty.Wait()
 	}
 	s.drained = true
+}
+
+// beatsAPing is how many times in Limits.Ping it is looked whose ping is due.
+const beatsAPing = 8
+
+func (s *Server) beatLater() { time.AfterFunc(s.limits.Ping/beatsAPing, s.beat) }
+
+// beat pings the sockets whose time has come, for as long as there are some.
+func (s *Server) beat() {
+	now := time.Now()
+	for _, c := range s.sockets.all() {
+		if now.Sub(c.pinged) >= s.limits.Ping {
+			c.pinged = now
+			c.ping()
+		}
+	}
+	s.sockets.mu.Lock()
+	defer s.sockets.mu.Unlock()
+	if s.sockets.beating = len(s.sockets.open) > 0; s.sockets.beating {
+		s.beatLater()
+	}
 }
 
 // upgrade opens a socket. From there on it has goroutines of its own, and the

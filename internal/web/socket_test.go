@@ -216,7 +216,7 @@ func TestSubscription(t *testing.T) {
 	delivery := func(id, text string, position int64) string {
 		return fmt.Sprintf(`{"id":"%s","type":"next","payload":{"data":{"posted":{"text":"%s"}},"extensions":{"cursor":"%s"}}}`, id, text, w.log.cursor(position))
 	}
-	const query = `subscription($author: ID, $after: String) { posted(author: $author, after: $after) { text } }`
+	const query = `subscription($author: ID, $after: Cursor) { posted(author: $author, after: $after) { text } }`
 	for i := range 5 {
 		w.log.post(ann, fmt.Sprint("a", i+1))
 	}
@@ -387,5 +387,18 @@ func TestTooManySubscriptions(t *testing.T) {
 		if got := c.next(); !strings.HasPrefix(got, `{"id":"q`) {
 			t.Error(got)
 		}
+	}
+}
+
+// TestAnswersInARow: each answer is there in full before the id is free again, whoever writes it.
+func TestAnswersInARow(t *testing.T) {
+	c := newWorld(t).open("")
+	for i := range 100 {
+		size := 100 + i*3000
+		c.subscribe("x", fmt.Sprintf(`{ letters(count: %d) }`, size), "")
+		if got := c.next(); len(got) < size || !strings.Contains(got, `"type":"next"`) {
+			t.Fatalf("%d: %.100s", size, got)
+		}
+		c.expect(`{"id":"x","type":"complete"}`)
 	}
 }

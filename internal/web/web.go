@@ -39,6 +39,7 @@ import (
 
 	"tidings/internal/audit"
 	"tidings/internal/cost"
+	"tidings/internal/event"
 	"tidings/internal/live"
 	"tidings/internal/rate"
 )
@@ -93,7 +94,8 @@ type Options struct {
 // Hub is where subscriptions come from; a *live.Hub.
 type Hub interface {
 	Prepare(context.Context) (context.Context, *live.Request)
-	Subscribe(context.Context, live.Request) (*live.Subscription, error)
+	Start(context.Context, live.Request) (event.Cursor, error)
+	Group(context.Context, live.Key, event.Topic, live.Render) (*live.Group, error)
 }
 
 // Unready is a reason not to be ready, in one word: "database".

@@ -38,7 +38,7 @@ const patience = 30 * time.Second
 // A world is a Server on a port of its own, with a real hub over a log in
 // memory, and what it takes to drive it.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	log    *memoryLog
 	hub    *live.Hub
 	stop   context.CancelFunc // of the hub
@@ -52,7 +52,8 @@ type world struct {
 	// bytes; 0 is its own choice. A small one fills soon, but is slow to read from.
 	readBuffer int
 
-	over atomic.Bool // subscriptions don't last
+	over  atomic.Bool  // subscriptions don't last
+	loads atomic.Int64 // of events
 
 	mu    sync.Mutex
 	gates map[string]*gate
@@ -62,7 +63,7 @@ type world struct {
 }
 
 // newWorld returns a running world. change may adjust its options.
-func newWorld(t *testing.T, change ...func(*web.Options)) *world {
+func newWorld(t testing.TB, change ...func(*web.Options)) *world {
 	t.Helper()
 	tokens, err := auth.NewTokens([][]byte{bytes.Repeat([]byte("s"), auth.MinSecret)}, time.Now)
 	if err != nil {
@@ -162,6 +163,20 @@ func (w *world) client() auth.Client {
 	return w.from
 }
 
+// published waits until the hub has published all that is in the log, and one post more.
+func (w *world) published() {
+	w.t.Helper()
+	s, err := w.hub.Subscribe(w.t.Context(), live.Request{Topic: event.Posts()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer s.Close()
+	w.log.post(gid.NewUser(), "published")
+	if _, err := s.Next(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // A gate holds the field wait of one key until it is opened.
 type gate struct {
 	entered chan struct{} // gets one for each who comes
@@ -179,7 +194,7 @@ func (w *world) gate(key string) *gate {
 }
 
 // within receives from c, with patience.
-func within[T any](t *testing.T, c <-chan T, what string) T {
+func within[T any](t testing.TB, c <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-c:
@@ -191,7 +206,7 @@ func within[T any](t *testing.T, c <-chan T, what string) T {
 }
 
 // eventually polls until ok, with patience.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); {
 		if time.Now().After(end) {
@@ -403,6 +418,7 @@ func (r resolvers) Posted(ctx context.Context, author, after *string) (<-chan *t
 // load delivers a post by its text: "hidden" skips it, "broken" fails, a number
 // of letters is that many, "gate key" waits.
 func (r resolvers) load(ctx context.Context, e event.Event) (*testschema.Post, bool, error) {
+	r.w.loads.Add(1)
 	text := r.w.log.text(e.Subject)
 	switch word, rest, _ := strings.Cut(text, " "); word {
 	case "hidden":
@@ -421,7 +437,7 @@ func (r resolvers) load(ctx context.Context, e event.Event) (*testschema.Post, b
 		text = strings.Repeat("x", n)
 	}
 	viewer, err := r.Viewer(ctx)
-	return &testschema.Post{ID: gid.PostOf(e.Subject).String(), Text: text, Viewer: viewer}, true, err
+	return &testschema.Post{ID: gid.PostOf(e.Subject).String(), Text: text, Public: text, Viewer: viewer}, true, err
 }
 
 // response is what came of an HTTP request.

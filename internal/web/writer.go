@@ -1,55 +1,51 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-// write writes what the queue holds, all of it in one write, until the queue
-// has ended.
-func (c *conn) write() {
-	ping := time.NewTicker(c.server.limits.Ping)
-	defer ping.Stop()
-	var (
-		items   []item
-		frames  [][]byte
-		pinging = controlFrame(websocket.PingMessage, nil)
-	)
-	for {
-		frames = frames[:0]
-		select {
-		case <-c.out.ready:
-		case <-ping.C:
-			frames = append(frames, pinging)
-		}
-		var last []byte
-		var ended bool
-		items, last, ended = c.out.take(items)
-		size := 0
-		for i := range items {
-			size += len(items[i].frame)
-			if c.goesOut(items[i]) {
-				frames = append(frames, items[i].frame)
-			}
-			items[i] = item{}
-		}
-		if last != nil {
-			frames = append(frames, last)
-		}
-		if !c.flush(frames) || ended {
-			c.out.end(nil, true)
-			return
-		}
-		clear(frames)
-		c.out.release(size)
-		if cap(items) > 1<<10 { // a burst is over; don't keep its room
-			items = nil
+// writeAtOnce is how much is put into one write, in bytes, if it is made of several frames.
+const writeAtOnce = 64 << 10
+
+// scratch is what it takes to write: a buffer for frames, and where each of them ends.
+type scratch struct {
+	items []item
+	b     []byte
+	ends  []int
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// keepScratch bounds the buffers that are kept for the next time.
+const keepScratch = 4 * writeAtOnce
+
+func (s *scratch) free() {
+	clear(s.items)
+	s.items, s.ends, s.b = s.items[:0], s.ends[:0], s.b[:0]
+	if cap(s.b) <= keepScratch && cap(s.items) <= 1<<12 {
+		scratches.Put(s)
+	}
+}
+
+// fill makes frames of what goes out of s.items, and returns how many bytes these counted for in the queue.
+func (c *conn) fill(s *scratch) (size int) {
+	s.b, s.ends = s.b[:0], s.ends[:0]
+	for _, it := range s.items {
+		size += it.size()
+		if c.goesOut(it) {
+			s.b = it.append(s.b)
+			s.ends = append(s.ends, len(s.b))
 		}
 	}
+	return size
 }
 
 // goesOut tells whether a frame may still go out. That of an operation that its
@@ -66,42 +62,177 @@ func (c *conn) goesOut(it item) bool {
 	return !muted
 }
 
-// flush writes frames. It reports whether it could.
-//
-// Each write has a deadline. If the peer took something by then, however
-// little, it gets another one. If it took nothing, it is told to try again
-// later: behind the frame that it has begun to take, all others are dropped.
-// Its subscriptions resume behind what it has seen.
-func (c *conn) flush(frames [][]byte) bool {
-	rest := append(net.Buffers(nil), frames...)
-	for len(rest) > 0 {
-		n, err := c.writeSome(&rest)
-		if err == nil {
-			return true
+// write writes what waits. It is called by who was told to, and returns when nothing waits, or when the rest is written
+// by a goroutine of its own: it never blocks.
+func (c *conn) write() {
+	if c.raw == nil {
+		go c.writeAll(nil)
+		return
+	}
+	s := scratches.Get().(*scratch)
+	for range maxRounds {
+		var last []byte
+		if s.items, last = c.out.take(s.items[:0], writeAtOnce); len(s.items) == 0 && last == nil {
+			s.free()
+			return
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		size := c.fill(s)
+		if last != nil {
+			s.b, s.ends = append(s.b, last...), append(s.ends, len(s.b)+len(last))
+		}
+		n := c.writeNow(s.b)
+		clear(s.items)
+		if n < len(s.b) {
+			go c.writeAll(&unwritten{s, n, size})
+			return
+		}
+		c.out.release(size)
+	}
+	s.free()
+	go c.writeAll(nil) // others have put as fast as this could write
+}
+
+// maxRounds bounds how much is written for others by who came to write.
+const maxRounds = 8
+
+// unwritten is a buffer of which n bytes are written already, and what it counts for.
+type unwritten struct {
+	s       *scratch
+	n, size int
+}
+
+// writeAll writes what is left of a buffer, and then what waits until nothing does. It blocks, and is the only one that
+// writes.
+func (c *conn) writeAll(rest *unwritten) {
+	if rest == nil {
+		rest = &unwritten{s: scratches.Get().(*scratch)}
+	}
+	s := rest.s
+	defer s.free()
+	ok := c.flush(s, rest.n)
+	c.out.release(rest.size)
+	for ok {
+		var last []byte
+		if s.items, last = c.out.take(s.items[:0], writeAtOnce); len(s.items) == 0 && last == nil {
+			return
+		}
+		size := c.fill(s)
+		if last != nil {
+			s.b, s.ends = append(s.b, last...), append(s.ends, len(s.b)+len(last))
+		}
+		clear(s.items)
+		ok = c.flush(s, 0)
+		c.out.release(size)
+	}
+	c.out.abandon()
+	c.cut() // nobody reads what it is told
+}
+
+// flush writes a buffer of which n bytes are written already. It reports whether it could.
+//
+// It is looked twice in Limits.Write whether the peer takes something. If it took
+// nothing since the last time, it is told to try again later, as far as there is
+// room for that behind the frame that it has begun to take; all others are
+// dropped, and the socket is closed: at most Limits.Write after the last byte.
+// Its subscriptions resume behind what it has seen.
+func (c *conn) flush(s *scratch, n int) bool {
+	for n < len(s.b) {
+		m, err := c.writeSome(s.b[n:])
+		n += m
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			c.cut()
 			return false
-		}
-		if n == 0 {
-			begun := rest[0]
-			if len(begun) == len(frames[len(frames)-len(rest)]) {
-				begun = nil
-			}
+		case m == 0:
 			c.shut(closeTryAgainLater, "Too slow")
 			// Whether it gets that is beyond us.
-			_, _ = c.writeSome(&net.Buffers{begun, closeFrame(closeTryAgainLater, "Too slow")})
+			begun, start := 0, 0
+			for _, end := range s.ends {
+				if start < n && n < end {
+					begun = end
+				}
+				start = end
+			}
+			_ = c.net.SetWriteDeadline(time.Now().Add(writeLast))
+			_, _ = c.net.Write(append(append([]byte(nil), s.b[n:max(n, begun)]...), closeFrame(closeTryAgainLater, "Too slow")...))
 			return false
 		}
+	}
+	if c.raw != nil {
+		_ = c.net.SetWriteDeadline(time.Time{}) // for writeNow, which would find it over
 	}
 	return true
 }
 
-// writeSome writes as much of b as the peer takes before the deadline, and
-// takes that off b.
-func (c *conn) writeSome(b *net.Buffers) (int64, error) {
-	if err := c.net.SetWriteDeadline(time.Now().Add(c.server.limits.Write)); err != nil {
+// writeLast is how long the last words to a peer that takes nothing may take.
+const writeLast = 100 * time.Millisecond
+
+// writeSome writes as much of b as the peer takes in half of Limits.Write.
+func (c *conn) writeSome(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if err := c.net.SetWriteDeadline(time.Now().Add(c.server.limits.Write / 2)); err != nil {
 		return 0, err
 	}
-	return b.WriteTo(c.net)
+	return c.net.Write(b)
 }
+
+// rawWriter writes without waiting. Only who writes the socket uses it.
+type rawWriter struct {
+	conn syscall.RawConn
+	try  func(fd uintptr) bool // tryWrite, made once
+	b    []byte
+	n    int
+}
+
+func newRawWriter(nc net.Conn) *rawWriter {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok || !canTryWrite {
+		return nil // TLS, say
+	}
+	rc, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	w := &rawWriter{conn: rc}
+	w.try = w.tryWrite
+	return w
+}
+
+// tryWrite is done after one attempt, whatever came of it.
+func (w *rawWriter) tryWrite(fd uintptr) bool {
+	w.n = tryWrite(fd, w.b)
+	return true
+}
+
+// writeNow writes as much of b as the kernel takes at once. What failed will fail again when it is written in earnest.
+func (c *conn) writeNow(b []byte) int {
+	w := c.raw
+	w.b, w.n = b, 0
+	err := w.conn.Write(w.try)
+	w.b = nil
+	if err != nil {
+		return 0
+	}
+	return w.n
+}
+
+// put puts a frame into the queue, waits for room there, and has it written. The error is ctx's, or errEnded.
+func (c *conn) put(ctx context.Context, it item) error {
+	write, err := c.out.put(ctx, it)
+	if write {
+		c.write()
+	}
+	return err
+}
+
+// ping asks the client whether it is there. Who has no room for that is asked by what fills it.
+func (c *conn) ping() {
+	if _, write, _ := c.out.tryPut(item{frame: pingFrame}, false); write {
+		c.write()
+	}
+}
+
+var pingFrame = controlFrame(websocket.PingMessage, nil)

@@ -17,8 +17,10 @@ type Mutation struct {
 }
 
 type Post struct {
-	ID     string  `json:"id"`
-	Text   string  `json:"text"`
+	ID   string `json:"id"`
+	Text string `json:"text"`
+	// The text, too, but the same for everyone.
+	Public string  `json:"public"`
 	Viewer *string `json:"viewer,omitempty"`
 }
 

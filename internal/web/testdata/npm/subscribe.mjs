@@ -26,7 +26,7 @@ const once = (query) =>
 
 const variables = { after };
 client.subscribe(
-  { query: 'subscription($after: String) { posted(after: $after) { text viewer } }', variables },
+  { query: 'subscription($after: Cursor) { posted(after: $after) { text viewer } }', variables },
   {
     next: ({ data, extensions }) => {
       variables.after = extensions.cursor;
