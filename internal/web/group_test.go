@@ -157,3 +157,27 @@ func TestNobodyGetsWhatIsNotTheirs(t *testing.T) {
 		}
 	}
 }
+
+// TestSharedEndsWithAnError: members of everyone's group are told why it has ended.
+func TestSharedEndsWithAnError(t *testing.T) {
+	w := newWorld(t)
+	anonymous, token := w.open(""), ""
+	token, _ = w.token()
+	signedIn := w.open(`{"authorization":"` + token + `"}`)
+	for _, c := range []*client{anonymous, signedIn} {
+		c.subscribe("1", `subscription { posted { public } }`, "")
+		c.quiet()
+	}
+	w.published()
+	for _, c := range []*client{anonymous, signedIn} {
+		c.next()
+	}
+	w.log.replace()
+	for _, c := range []*client{anonymous, signedIn} {
+		if got := c.next(); !strings.Contains(got, `{"id":"1","type":"error"`) || !strings.Contains(got, `"CURSOR_EXPIRED"`) {
+			t.Error(got)
+		}
+		c.subscribe("1", `{ hello }`, "") // the id is free
+		c.next()
+	}
+}

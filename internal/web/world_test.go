@@ -293,6 +293,21 @@ func (l *memoryLog) forget(before int64) {
 	l.kept = before
 }
 
+// replace makes it another log, with nothing in it.
+func (l *memoryLog) replace() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch, l.events = event.Epoch{2}, nil
+	signal(l.wake)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 func (l *memoryLog) Head(context.Context) (event.Cursor, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
