@@ -1,0 +1,184 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"tidings/ent"
+	"tidings/graph"
+	"tidings/internal/auth"
+	"tidings/internal/event"
+	"tidings/internal/eventlog"
+	"tidings/internal/gid"
+	"tidings/internal/live"
+	"tidings/internal/testkit"
+	"tidings/internal/wake"
+	"tidings/internal/web"
+)
+
+// statements counts what ent's debugging client says that it asks of the tables of posts, comments and users.
+type statements struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (s *statements) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, table := range []string{`"posts"`, `"comments"`, `"users"`, "`posts`", "`comments`", "`users`"} {
+		if bytes.Contains(b, []byte("driver.Query")) && bytes.Contains(b, []byte("FROM "+table)) {
+			s.n++
+		}
+	}
+	return len(b), nil
+}
+
+func (s *statements) take() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.n
+	s.n = 0
+	return n
+}
+
+// TestStatementsOfAnEvent: what an event asks of the database does not depend on how many are told of it.
+func TestStatementsOfAnEvent(t *testing.T) {
+	everywhere(t, func(w *world) {
+		moved := new(wake.Signal)
+		quiet := slog.New(slog.DiscardHandler)
+		events := eventlog.New(w.store.Client(), w.store.Dialect(), eventlog.Options{Wake: moved.Wake, Logger: quiet})
+		woken, _ := moved.Wait()
+		hub := live.New(events, woken, live.Options{Logger: quiet})
+		schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{Ent: w.store.Client().Debug(), Log: events}})
+		server, err := web.New(web.Options{Schema: schema, Hub: hub, Guard: w.guard, Log: quiet, Presenter: graph.Presenter(quiet)})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		var parts sync.WaitGroup
+		for _, run := range []func(context.Context) error{events.Run, hub.Run} {
+			parts.Go(func() { _ = run(ctx) })
+		}
+		served := httptest.NewServer(server)
+		defer func() {
+			over, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = server.Drain(over)
+			served.Close()
+			stop()
+			parts.Wait()
+		}()
+		asked := new(statements)
+		log.SetOutput(asked)
+		defer log.SetOutput(io.Discard)
+
+		author := w.user("ada")
+		post, err := gid.ParsePost(w.post(author, "A post", true))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		comment := func() string {
+			id := gid.NewComment()
+			err := events.Write(auth.AsSystem(w.t.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+				err := tx.Comment.Create().SetID(id).SetAuthorID(author).SetPostID(post).SetContent("a comment").Exec(ctx)
+				return []event.Event{event.NewCommentAdded(id, post)}, err
+			})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return id.String()
+		}
+
+		// From here on, so that none is told too late to be told at all.
+		head, err := events.Head(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		const perSocket = 125
+		open := 0
+		sockets := map[*websocket.Conn]int{} // how many subscriptions each has
+		var counts []int
+		for _, n := range []int{1, 100, 10_000} {
+			for open < n {
+				more := min(n-open, perSocket)
+				sockets[w.listen(served.URL, post, head.String(), more)] = more
+				open += more
+			}
+			// All are members once an event has asked as little as it can.
+			least := 0
+			testkit.Eventually(w.t, func() error {
+				asked.take()
+				id := comment()
+				for c, subscriptions := range sockets {
+					drain(w.t, c, id, subscriptions)
+				}
+				if least = asked.take(); least > 4 {
+					return fmt.Errorf("with %d subscribers an event asked %d times", n, least)
+				}
+				return nil
+			})
+			counts = append(counts, least)
+		}
+		if counts[0] == 0 || counts[1] != counts[0] || counts[2] != counts[0] {
+			w.t.Errorf("with 1, 100 and 10,000 subscribers an event asked %v times", counts)
+		}
+		w.t.Logf("with 1, 100 and 10,000 subscribers an event asked %v times", counts)
+	})
+}
+
+// listen opens a socket with subscriptions to a post's comments.
+func (w *world) listen(url string, post gid.Post, after string, subscriptions int) *websocket.Conn {
+	w.t.Helper()
+	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
+	c, _, err := dialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/graphql", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.Close() })
+	send := func(m map[string]any) {
+		if err := c.WriteJSON(m); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	send(map[string]any{"type": "connection_init"})
+	if _, _, err := c.ReadMessage(); err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range subscriptions {
+		send(map[string]any{"id": fmt.Sprint(i), "type": "subscribe", "payload": map[string]any{
+			"query": `subscription($p: ID!, $c: Cursor) { commentAdded(postId: $p, after: $c) { id content author { username } post { title } } }`, "variables": map[string]any{"p": post.String(), "c": after}}})
+	}
+	return c
+}
+
+// drain reads a socket until so many were told of a comment; others that they are told of don't count.
+func drain(t testing.TB, c *websocket.Conn, id string, subscriptions int) {
+	t.Helper()
+	for told := 0; told < subscriptions; {
+		_ = c.SetReadDeadline(time.Now().Add(testkit.Wait))
+		var m struct {
+			Type    string
+			Payload json.RawMessage
+		}
+		if err := c.ReadJSON(&m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Type == "next" && bytes.Contains(m.Payload, []byte(id)) {
+			told++
+		} else if m.Type != "next" && m.Type != "ping" {
+			t.Fatalf("%s %s", m.Type, m.Payload)
+		}
+	}
+}
