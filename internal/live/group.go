@@ -59,8 +59,8 @@ type Toll interface {
 // them. A group has no goroutine while nothing happens.
 //
 // A group is as far as its place. A subscriber who is behind it follows (Follow): reads the log at the pace of its own
-// sink, together with all who are at the same place. Once it is no longer behind it becomes a member, under the lock under which
-// the group's place moves, and from there on the group delivers to it.
+// sink, together with all who are at the same place. Once it is no longer behind it becomes a member, under the lock
+// under which the group's place moves, and from there on the group delivers to it.
 type Group struct {
 	hub    *Hub
 	key    Key
@@ -174,7 +174,7 @@ func (g *Group) Follow(ctx context.Context, at event.Cursor, sink Sink, toll Tol
 					return nil, err
 				}
 			}
-			p, err := g.payload(ctx, e, at)
+			p, err := g.patient(ctx, e, at)
 			if err != nil {
 				return nil, err
 			}
@@ -318,7 +318,7 @@ func (g *Group) deliver(events []event.Event) error {
 	size, last := 0, g.place()
 	for i, e := range events {
 		at := event.After(e, g.feed.epoch)
-		p, err := g.patient(e, at)
+		p, err := g.patient(g.hub.ctx, e, at)
 		if err != nil {
 			g.hand(ps, last) // what comes before it
 			return err
@@ -346,18 +346,20 @@ func (g *Group) place() event.Cursor {
 	return g.at
 }
 
-// patience is for how long an event that can't be rendered is tried again before the members are told.
+// patience is for how long an event that can't be rendered is tried again before anybody is told.
 const patience = 5 * time.Second
 
 // patient is payload, tried again for a while: a database that is away for a moment is no reason to end what thousands
 // are subscribed to.
-func (g *Group) patient(e event.Event, at event.Cursor) (*Payload, error) {
+func (g *Group) patient(ctx context.Context, e event.Event, at event.Cursor) (*Payload, error) {
 	retry := minRetry
 	for end := time.Now().Add(patience); ; retry = min(2*retry, maxRetry) {
-		p, err := g.payload(g.hub.ctx, e, at)
+		p, err := g.payload(ctx, e, at)
 		switch {
 		case err == nil:
 			return p, nil
+		case ctx.Err() != nil && g.hub.ctx.Err() == nil:
+			return nil, ctx.Err()
 		case g.hub.ctx.Err() != nil:
 			return nil, ErrStopped
 		case !errors.Is(err, ErrUnavailable), time.Now().After(end):
@@ -365,6 +367,7 @@ func (g *Group) patient(e event.Event, at event.Cursor) (*Payload, error) {
 		}
 		select {
 		case <-time.After(jitter(retry)):
+		case <-ctx.Done():
 		case <-g.hub.ctx.Done():
 		}
 	}

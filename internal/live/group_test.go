@@ -356,6 +356,12 @@ func TestAnEventIsTriedAgain(t *testing.T) {
 		if got := s.positions(); len(got) != 1 || s.ended() != nil {
 			t.Errorf("%v, %v", got, s.ended())
 		}
+		failures.Store(0)
+		late := newSink(t, s.g, event.Cursor{Epoch: log.epoch})
+		time.Sleep(2 * time.Second)
+		if got := late.positions(); len(got) != 1 || late.ended() != nil {
+			t.Errorf("who resumes: %v, %v", got, late.ended())
+		}
 		s.g.Release()
 	})
 }
