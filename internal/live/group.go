@@ -92,7 +92,7 @@ type groups struct {
 }
 
 // Group returns the group of a key, and makes it of the others if there is none. The caller gives it back with Release.
-// The error is ErrStopped, ctx's, or the log's.
+// The error is ErrStopped or ctx's.
 func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Render) (*Group, error) {
 	select {
 	case <-h.started:

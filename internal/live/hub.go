@@ -148,7 +148,7 @@ func (h *Hub) Subscribe(ctx context.Context, r Request) (*Subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscription{hub: h, topic: r.Topic, read: r.Read, epoch: at.Epoch, at: at, woken: make(chan struct{}, 1), pending: queue{limit: h.o.Pending}}
+	s := &Subscription{hub: h, topic: r.Topic, epoch: at.Epoch, at: at, woken: make(chan struct{}, 1), pending: queue{limit: h.o.Pending}}
 	h.mu.Lock()
 	if h.all == nil {
 		h.mu.Unlock()

@@ -15,9 +15,6 @@ import (
 type Request struct {
 	Topic event.Topic // zero when no resolver has called Stream
 	After *string     // where to resume, as the client said it; nil: from now
-	// Read is called with how many events of the log were read for this subscription alone, of whichever topics, and
-	// may wait before more are; it fails only if ctx is over. nil: nobody wants to know.
-	Read func(ctx context.Context, events int) error
 
 	hub  *Hub          // that prepared it; nil: none did
 	from *event.Cursor // what now was, taken before Source.Open looked; nil: that is for Subscribe to take

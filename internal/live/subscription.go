@@ -14,7 +14,6 @@ import (
 type Subscription struct {
 	hub   *Hub
 	topic event.Topic
-	read  func(ctx context.Context, events int) error // Request.Read
 	epoch event.Epoch
 	woken chan struct{} // receives when something has changed for a Next that waits
 
@@ -96,9 +95,6 @@ func (s *Subscription) replay(ctx context.Context) error {
 	s.page, err = s.hub.page(ctx, s.at)
 	if err == nil && len(s.page) == 0 {
 		return fmt.Errorf("the event log has gone back: %w", event.ErrExpired) // the hub was further
-	}
-	if err == nil && s.read != nil {
-		err = s.read(ctx, len(s.page))
 	}
 	return err
 }

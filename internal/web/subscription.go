@@ -135,12 +135,15 @@ func (op *operation) over(ctx context.Context, at event.Cursor) string {
 	if viewer, err := op.conn.server.current(auth.ViewerFrom(ctx)); op.shared && err == nil && viewer.SignedIn() {
 		op.shared = false
 		ctx = auth.WithViewer(ctx, viewer)
-		if request, err := op.prepare(ctx); err == nil {
+		request, err := op.prepare(ctx)
+		if err == nil {
 			op.group.Release()
 			op.group = nil
 			if err = op.join(ctx, request.Topic); err == nil {
 				err = op.follow(ctx, at)
 			}
+		}
+		if !isNotFound(err) { // else it is over for the viewer, too
 			return op.followed(ctx, err)
 		}
 	}
@@ -148,6 +151,13 @@ func (op *operation) over(ctx context.Context, at event.Cursor) string {
 		return op.abandoned()
 	}
 	return "over"
+}
+
+// isNotFound reports whether a subscription was refused because there is no such
+// thing, or none for its viewer.
+func isNotFound(err error) bool {
+	refused, ok := errors.AsType[*refusedError](err)
+	return ok && len(refused.response.Errors) > 0 && codeOf(refused.response.Errors[0]) == string(fault.CodeNotFound)
 }
 
 // Put implements live.Sink, as do Deliver, Behind and End.

@@ -259,10 +259,7 @@ func (l *memoryLog) post(author gid.User, text string) gid.Post {
 	e.Position, e.At = int64(len(l.events)+1), time.Now()
 	l.events = append(l.events, e)
 	l.posts[p.UUID()] = text
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	signal(l.wake)
 	return p
 }
 
