@@ -1,9 +1,8 @@
 package web
 
 import (
+	"bufio"
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -33,6 +32,7 @@ import (
 type conn struct {
 	server  *Server
 	ws      *websocket.Conn // for reading
+	in      *bufio.Reader   // what ws reads from
 	net     net.Conn        // for writing
 	id      string          // of the request that opened it, for the log
 	headers []string        // Authorization, as the upgrade had it
@@ -64,9 +64,9 @@ type conn struct {
 	closeTimer    *time.Timer
 }
 
-func newConn(s *Server, ws *websocket.Conn, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
+func newConn(s *Server, ws *websocket.Conn, in *bufio.Reader, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
 	c := &conn{
-		server: s, ws: ws, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(), pinged: time.Now(),
+		server: s, ws: ws, in: in, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(), pinged: time.Now(),
 		raw:        newRawWriter(nc),
 		out:        out{limit: s.limits.Queue, finished: make(chan struct{})},
 		slots:      make(chan struct{}, s.limits.Executions),
@@ -77,10 +77,8 @@ func newConn(s *Server, ws *websocket.Conn, nc net.Conn, client auth.Client, met
 	return c
 }
 
-// serve runs the socket until it has ended. It returns when nothing of it is left.
+// serve begins the socket.
 func (c *conn) serve() {
-	defer c.server.sockets.remove(c)
-
 	switch {
 	case c.server.sockets.isDraining():
 		c.shut(closeGoingAway, "The server is going away")
@@ -94,7 +92,16 @@ func (c *conn) serve() {
 		c.mu.Unlock()
 	}
 
-	code := c.read()
+	c.ws.SetPongHandler(func(string) error { c.alive(); return nil })
+	c.ws.SetPingHandler(func(payload string) error { c.pong([]byte(payload)); return nil })
+	c.ws.SetCloseHandler(func(int, string) error { return nil }) // reading sees the code, too
+	c.attend()
+}
+
+// finish is the end of a socket that is read no more. The peer closed it with code.
+func (c *conn) finish(code int) {
+	defer c.server.sockets.remove(c)
+
 	<-c.out.finished
 	c.cut()
 	c.settle()
@@ -176,59 +183,6 @@ func (c *conn) isShut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed != 0
-}
-
-// read handles what the client sends, until it sends no more. It returns the
-// code that the client closed with.
-func (c *conn) read() (code int) {
-	limits := c.server.limits
-	alive := func() {
-		// It fails only on a closed connection, as reading then does.
-		_ = c.ws.SetReadDeadline(time.Now().Add(limits.Ping + limits.Pong))
-	}
-	c.ws.SetPongHandler(func(string) error { alive(); return nil })
-	c.ws.SetPingHandler(func(payload string) error {
-		alive()
-		_ = pace(c.ctx, 1) // it fails only if the socket ends
-		c.send(controlFrame(websocket.PongMessage, []byte(payload)))
-		return nil
-	})
-	c.ws.SetCloseHandler(func(int, string) error { return nil }) // read sees the code, too
-
-	for {
-		alive()
-		kind, r, err := c.ws.NextReader()
-		if err == nil && !c.isShut() {
-			var text []byte
-			if text, err = io.ReadAll(io.LimitReader(r, limits.Message+1)); err == nil {
-				c.handle(kind, text)
-			}
-		}
-		if err != nil {
-			return c.readEnded(err)
-		}
-	}
-}
-
-// readEnded does what is left to do when reading failed.
-func (c *conn) readEnded(err error) (code int) {
-	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != closeWithoutClosing {
-		c.shut(closed.Code, "")   // the echo, if it is the peer who began
-		if c.out.end(nil, true) { // it reads nothing else any more
-			c.write()
-		}
-		return closed.Code
-	}
-	if _, ok := errors.AsType[net.Error](err); ok || websocket.IsCloseError(err, closeWithoutClosing) {
-		c.cut() // gone, or silent for too long
-		return closeWithoutClosing
-	}
-	// What is left is that the peer broke RFC 6455. Where the next frame begins
-	// is not known any more, so what comes is thrown away until the peer, who is
-	// told so, ends it. To close earlier could lose the close frame on its way.
-	c.shut(closeProtocolError, "")
-	_, _ = io.Copy(io.Discard, c.net)
-	return closeWithoutClosing
 }
 
 // handle does what one message asks for.

@@ -8,7 +8,7 @@ import (
 
 // TestNoCookieOnASocket: once the handshake is over, there is no response that could set one.
 func TestNoCookieOnASocket(t *testing.T) {
-	c := newConn(&Server{}, nil, nil, auth.Client{Request: "r", Cookie: new(auth.Cookie)}, nil, nil)
+	c := newConn(&Server{}, nil, nil, nil, auth.Client{Request: "r", Cookie: new(auth.Cookie)}, nil, nil)
 	if got := auth.ClientFrom(c.ctx); got.Cookie != nil || got.Request != "r" {
 		t.Errorf("%+v", got)
 	}

@@ -52,6 +52,19 @@ func appendHeader(b []byte, opcode byte, n int) []byte {
 	}
 }
 
+// maskedHeader is the length of the header of a control frame that a client sends.
+const maskedHeader = 6
+
+// control tells from the first two bytes of what a client sends whether a control frame of a kind begins there, as it
+// should be (RFC 6455, section 5.5), and how long that is.
+func control(head []byte, opcode byte) (n int, ok bool) {
+	const final, masked, most = 0x80, 0x80, 125
+	if len(head) < 2 || head[0] != final|opcode || head[1]&masked == 0 || head[1]&^masked > most {
+		return 0, false
+	}
+	return maskedHeader + int(head[1]&^masked), true
+}
+
 func controlFrame(opcode byte, payload []byte) []byte {
 	return frame(opcode, len(payload), func(b []byte) []byte { return append(b, payload...) })
 }

@@ -143,7 +143,6 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	h := &hijacker{ResponseWriter: w}
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: s.limits.Write,
-		ReadBufferSize:   1 << 10,
 		WriteBufferPool:  unusedWriteBuffers,
 		Subprotocols:     []string{subprotocol},
 		CheckOrigin:      func(*http.Request) bool { return true }, // checked above
@@ -154,7 +153,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.conn.upgraded.Store(true)
-	c = newConn(s, ws, h.conn.Conn, auth.ClientFrom(r.Context()), meter, r.Header.Values("Authorization"))
+	c = newConn(s, ws, h.in, h.conn.Conn, auth.ClientFrom(r.Context()), meter, r.Header.Values("Authorization"))
 	c.seats = append(c.seats, seat)
 }
 
@@ -185,7 +184,12 @@ var unusedWriteBuffers = new(sync.Pool)
 type hijacker struct {
 	http.ResponseWriter
 	conn *readSide
+	in   *bufio.Reader
 }
+
+// readBuffer is how much is read from a socket at once, in bytes, unless it is more of the same message. It holds any
+// control frame, and is more than the 256 from which on gorilla/websocket takes it as it is.
+const readBuffer = 288
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
@@ -193,6 +197,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.conn = &readSide{Conn: nc}
+	if rw.Reader.Buffered() == 0 { // else gorilla/websocket is to refuse it
+		h.in = bufio.NewReaderSize(h.conn, readBuffer)
+		rw.Reader = h.in
+	}
 	return h.conn, rw, nil
 }
 
