@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"log/slog"
-	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -43,8 +42,8 @@ type conn struct {
 	out     out
 	slots   chan struct{} // held by what executes
 	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup // the operations' goroutines
+	cancel  context.CancelFunc // ctx; halt ends the operations, too
+	running sync.WaitGroup     // the operations' goroutines
 
 	// The reader's own.
 	inited, acknowledged bool
@@ -53,8 +52,9 @@ type conn struct {
 	seats                []func() // to leave in the end
 
 	mu            sync.Mutex
-	over          bool // no goroutine is begun any more
-	operations    map[string]*operation
+	over          bool            // no goroutine is begun any more
+	values        context.Context // for the operations: who asks, from where
+	operations    []*operation
 	subscriptions int      // of operations, those known to be subscriptions
 	leaving       *goodbye // set once it ends as soon as its operations have
 	closed        int      // the code it was shut with; 0: it wasn't, or not yet
@@ -67,13 +67,13 @@ type conn struct {
 func newConn(s *Server, ws *websocket.Conn, in *bufio.Reader, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
 	c := &conn{
 		server: s, ws: ws, in: in, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(), pinged: time.Now(),
-		raw:        newRawWriter(nc),
-		out:        out{limit: s.limits.Queue, finished: make(chan struct{})},
-		slots:      make(chan struct{}, s.limits.Executions),
-		operations: make(map[string]*operation),
+		raw:   newRawWriter(nc),
+		out:   out{limit: s.limits.Queue, finished: make(chan struct{})},
+		slots: make(chan struct{}, s.limits.Executions),
 	}
 	client.Cookie = nil // none can be set any more
-	c.ctx, c.cancel = context.WithCancel(withMeter(auth.WithClient(context.Background(), client), meter))
+	c.values = withMeter(auth.WithClient(context.Background(), client), meter)
+	c.ctx, c.cancel = context.WithCancel(c.values)
 	return c
 }
 
@@ -139,11 +139,20 @@ func (c *conn) shut(code int, reason string) {
 		return
 	}
 	c.closed = code
-	c.cancel()
+	c.halt()
 	c.closeTimer = time.AfterFunc(c.server.limits.Close, c.cut)
 	c.mu.Unlock()
 	if c.out.end(last, false) {
 		c.write()
+	}
+}
+
+// halt stops whatever the socket does. It is called with the lock held. (The operations' contexts aren't made of the
+// socket's, which would take a map for them.)
+func (c *conn) halt() {
+	c.cancel()
+	for _, op := range c.operations {
+		op.halt()
 	}
 }
 
@@ -154,7 +163,7 @@ func (c *conn) settle() {
 	c.mu.Unlock()
 	c.running.Wait()
 	c.mu.Lock()
-	left := slices.Collect(maps.Values(c.operations))
+	left := slices.Clone(c.operations)
 	c.mu.Unlock()
 	for _, op := range left {
 		op.end("closed")
@@ -172,7 +181,9 @@ func (c *conn) spawn(f func()) {
 
 // cut ends the socket at once. It may be called more than once.
 func (c *conn) cut() {
-	c.cancel()
+	c.mu.Lock()
+	c.halt()
+	c.mu.Unlock()
 	c.net.Close() // it fails if it is closed already; who writes then ends
 	if c.out.end(nil, true) {
 		c.write()
@@ -245,6 +256,10 @@ func (c *conn) init(m message) {
 		return
 	}
 	c.seats = append(c.seats, leave)
+	c.mu.Lock()
+	c.initTimer = nil
+	c.values = auth.WithViewer(c.values, c.viewer)
+	c.mu.Unlock()
 	if !c.viewer.Expires.IsZero() {
 		c.mu.Lock()
 		c.expiryTimer = time.AfterFunc(time.Until(c.viewer.Expires), func() {
@@ -273,11 +288,11 @@ func (c *conn) subscribe(m message) {
 	c.mu.Lock()
 	op := &operation{id: m.id, conn: c, start: time.Now(), busy: 1}
 	switch {
-	case c.closed != 0 || c.leaving != nil:
+	case c.ctx.Err() != nil || c.leaving != nil:
 		// The client asks again when it has come back.
 		c.mu.Unlock()
 		return
-	case c.operations[m.id] != nil:
+	case c.operation(m.id) != nil:
 		c.mu.Unlock()
 		c.shut(closeDuplicate, "Subscriber for "+m.id+" already exists")
 		return
@@ -288,17 +303,26 @@ func (c *conn) subscribe(m message) {
 		c.send(errorFrame(m.id, refused.Errors))
 		return
 	}
-	op.ctx, op.cancel = context.WithCancel(auth.WithViewer(c.ctx, c.viewer))
-	c.operations[m.id] = op
+	c.operations = append(c.operations, op)
 	c.running.Go(func() { op.serve(m.operation) })
 	c.mu.Unlock()
+}
+
+// operation returns what runs under an id, or nil. It is called with the lock held.
+func (c *conn) operation(id string) *operation {
+	for _, op := range c.operations { // a few, mostly one: a map would take more
+		if op.id == id {
+			return op
+		}
+	}
+	return nil
 }
 
 // complete ends an operation by the client's wish: nothing is sent of it any
 // more. Ids that are not known belong to operations that have ended already.
 func (c *conn) complete(id string) {
 	c.mu.Lock()
-	op := c.operations[id]
+	op := c.operation(id)
 	c.mu.Unlock()
 	if op != nil {
 		op.completed.Store(true)
@@ -311,8 +335,8 @@ func (c *conn) complete(id string) {
 // forget makes room for the id of an operation that has ended.
 func (c *conn) forget(op *operation) {
 	c.mu.Lock()
-	if c.operations[op.id] == op {
-		delete(c.operations, op.id)
+	if i := slices.Index(c.operations, op); i >= 0 {
+		c.operations = slices.Delete(c.operations, i, i+1)
 		if op.subscribed {
 			c.subscriptions--
 		}
@@ -330,12 +354,12 @@ func (c *conn) countSubscription(op *operation) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leaving != nil {
-		op.cancel()
+		op.halt()
 	}
 	if c.subscriptions >= c.server.limits.Subscriptions {
 		return fault.RateLimited(0, "There are too many subscriptions on this connection.")
 	}
-	if c.operations[op.id] == op && !op.subscribed {
+	if slices.Contains(c.operations, op) && !op.subscribed {
 		op.subscribed = true
 		c.subscriptions++
 	}

@@ -17,14 +17,14 @@ func TestNoCookieOnASocket(t *testing.T) {
 // TestGoesOut: frames that already wait when their operation's client completes
 // it stay behind, and an id is free again before the frame that ends it goes.
 func TestGoesOut(t *testing.T) {
-	c := &conn{operations: map[string]*operation{}}
+	c := &conn{}
 	start := func() *operation {
-		op := &operation{busy: 1, id: "a", conn: c, cancel: func() {}}
-		c.operations[op.id] = op
+		op := &operation{busy: 1, id: "a", conn: c}
+		c.operations = append(c.operations, op)
 		return op
 	}
 	first := start()
-	if !c.goesOut(item{op: first}) || c.operations["a"] != first {
+	if !c.goesOut(item{op: first}) || c.operation("a") != first {
 		t.Error("a frame of a running operation")
 	}
 	c.complete("a")
@@ -32,7 +32,7 @@ func TestGoesOut(t *testing.T) {
 	if c.goesOut(item{op: first}) || c.goesOut(item{op: first, final: true}) {
 		t.Error("a frame of a completed operation went out")
 	}
-	if c.operations["a"] != second {
+	if c.operation("a") != second {
 		t.Error("the end of an operation took another one's id")
 	}
 	if !c.goesOut(item{op: second, final: true}) || len(c.operations) != 0 {

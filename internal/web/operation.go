@@ -23,8 +23,6 @@ import (
 type operation struct {
 	id        string
 	conn      *conn
-	ctx       context.Context
-	cancel    context.CancelFunc
 	start     time.Time
 	completed atomic.Bool // by its client
 	muted     atomic.Bool // nothing of it goes out any more
@@ -40,8 +38,11 @@ type operation struct {
 	leave      func() // gives back the points that it stands for
 
 	// Under conn.mu.
-	subscribed bool // it counts as a subscription
-	busy       int  // goroutines
+	subscribed bool            // it counts as a subscription
+	busy       int             // goroutines
+	stopped    bool            // nothing is done for it any more
+	ctx        context.Context // of its goroutines; nil without one
+	cancel     context.CancelFunc
 	member     *live.Member
 
 	// Under conn.out.mu.
@@ -51,17 +52,31 @@ type operation struct {
 
 // serve runs the operation, and is the goroutine in which it began.
 func (op *operation) serve(p *graphql.RawParams) {
-	op.work(func() string { return op.run(p) })
+	op.work(func(ctx context.Context) string { return op.run(ctx, p) })
 }
 
 // work is a goroutine of the operation. f returns how the operation ended, in a
 // word for the log, or "" if it goes on without a goroutine.
-func (op *operation) work(f func() string) {
-	end := f()
+func (op *operation) work(f func(context.Context) string) {
 	c := op.conn
 	c.mu.Lock()
+	if op.ctx == nil {
+		op.ctx, op.cancel = context.WithCancel(c.values)
+	}
+	if op.stopped {
+		op.cancel()
+	}
+	ctx := op.ctx
+	c.mu.Unlock()
+
+	end := f(ctx)
+	c.mu.Lock()
 	op.busy--
-	left := op.busy == 0 && op.ctx.Err() != nil
+	left := op.busy == 0 && op.stopped
+	if op.busy == 0 {
+		op.cancel()
+		op.ctx, op.cancel = nil, nil
+	}
 	c.mu.Unlock()
 	if end == "" && left { // nobody else will notice
 		end = op.abandoned()
@@ -77,9 +92,10 @@ func (op *operation) end(outcome string) {
 	if op.finished.Swap(true) {
 		return
 	}
-	op.cancel()
 	c := op.conn
 	c.mu.Lock()
+	op.halt()
+	values := c.values
 	member := op.member
 	op.member = nil
 	c.mu.Unlock()
@@ -95,7 +111,7 @@ func (op *operation) end(outcome string) {
 	c.out.mu.Lock()
 	events := op.events
 	c.out.mu.Unlock()
-	c.server.log.LogAttrs(op.ctx, slog.LevelInfo, "operation", append(operationAttrs(auth.ViewerFrom(op.ctx), op.name, op.kind),
+	c.server.log.LogAttrs(values, slog.LevelInfo, "operation", append(operationAttrs(auth.ViewerFrom(values), op.name, op.kind),
 		slog.String("request", c.id),
 		slog.String("id", clip(op.id, 64)),
 		slog.Duration("duration", time.Since(op.start)),
@@ -117,12 +133,22 @@ func (op *operation) endIdle() {
 // stop makes the operation say nothing any more.
 func (op *operation) stop() {
 	op.muted.Store(true)
-	op.cancel()
+	op.conn.mu.Lock()
+	defer op.conn.mu.Unlock()
+	op.halt()
+}
+
+// halt stops what is done for the operation. It is called with conn.mu held.
+func (op *operation) halt() {
+	op.stopped = true
+	if op.cancel != nil {
+		op.cancel()
+	}
 }
 
 // run runs the operation.
-func (op *operation) run(p *graphql.RawParams) string {
-	ctx, e := op.ctx, op.conn.server.engine
+func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
+	e := op.conn.server.engine
 	done, err := op.execute(ctx)
 	if err != nil {
 		return op.abandoned()

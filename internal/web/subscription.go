@@ -220,7 +220,7 @@ func (op *operation) again(f func(context.Context) error) {
 	c.mu.Lock()
 	op.busy++
 	c.mu.Unlock()
-	c.spawn(func() { op.work(func() string { return op.followed(op.ctx, f(op.ctx)) }) })
+	c.spawn(func() { op.work(func(ctx context.Context) string { return op.followed(ctx, f(ctx)) }) })
 }
 
 // eventsRead is for how many events that are read from the log to find those of
