@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,15 +75,23 @@ type Group struct {
 	mu      sync.Mutex
 	err     error        // why it has ended
 	at      event.Cursor // all of the topic up to here was delivered, or is being delivered, to the members
-	members map[*Member]struct{}
-	list    []*Member // of members; nil when they have changed. A slice that was handed out is not changed
-	refs    int       // under Hub.groups.mu
+	members []seat
+	lent    bool // hand goes through what members were: these may be appended to, but not be changed
+	refs    int  // under Hub.groups.mu
 }
 
 // Member is a subscriber's place in a group.
 type Member struct {
-	sink Sink
-	from event.Cursor // it has got all up to here by itself
+	from  event.Cursor // it has got all up to here by itself
+	index int          // in Group.members, or -1
+}
+
+// seat is what delivering needs to know of a member. Seats lie beside each other, in the order in which sockets were
+// made mostly: with thousands of them, looking for what is not in the processor's cache is what takes the time.
+type seat struct {
+	sink   Sink
+	from   int64 // the position of member.from
+	member *Member
 }
 
 // groups are those of a hub.
@@ -107,7 +116,7 @@ func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Rend
 		g.refs++
 		return g, nil
 	}
-	g := &Group{hub: h, key: key, topic: topic, render: render, members: map[*Member]struct{}{}, refs: 1}
+	g := &Group{hub: h, key: key, topic: topic, render: render, refs: 1}
 	g.work.do = g.run
 	g.work.all = &h.workers
 	if err := h.feed(topic, g.work.wake, func(s *Subscription, at event.Cursor) { g.feed, g.at = s, at }); err != nil {
@@ -221,9 +230,8 @@ func (g *Group) join(at event.Cursor, sink Sink) (*Member, error) {
 	case at.Position < g.at.Position:
 		return nil, nil
 	}
-	m := &Member{sink: sink, from: at}
-	g.members[m] = struct{}{}
-	g.list = nil
+	m := &Member{from: at, index: len(g.members)}
+	g.members = append(g.members, seat{sink, at.Position, m})
 	return m, nil
 }
 
@@ -231,8 +239,18 @@ func (g *Group) join(at event.Cursor, sink Sink) (*Member, error) {
 func (g *Group) Leave(m *Member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.members, m)
-	g.list = nil
+	if m.index < 0 {
+		return
+	}
+	if g.lent {
+		g.members, g.lent = slices.Clone(g.members), false
+	}
+	last := len(g.members) - 1
+	g.members[m.index] = g.members[last]
+	g.members[m.index].member.index = m.index
+	g.members[last] = seat{}
+	g.members = g.members[:last]
+	m.index = -1
 }
 
 // crowd is how many may follow at the same time before they wait for each other.
@@ -378,31 +396,38 @@ func (g *Group) hand(ps []*Payload, at event.Cursor) {
 	g.mu.Lock()
 	was := g.at
 	g.at = at
-	if g.list == nil {
-		g.list = make([]*Member, 0, len(g.members))
-		for m := range g.members {
-			g.list = append(g.list, m)
-		}
-	}
-	list := g.list
+	members := g.members
+	g.lent = len(ps) > 0
 	g.mu.Unlock()
-	for _, m := range list {
+	if len(ps) == 0 {
+		return
+	}
+	defer g.restore()
+	for i := range members {
+		to := &members[i]
 		mine := ps
-		for len(mine) > 0 && mine[0].At.Position <= m.from.Position {
+		for len(mine) > 0 && mine[0].At.Position <= to.from {
 			mine = mine[1:]
 		}
-		if n := m.sink.Deliver(mine); n < len(mine) {
+		if n := to.sink.Deliver(mine); n < len(mine) {
 			behind := was
 			switch {
 			case n > 0:
 				behind = mine[n-1].At
-			case m.from.Position > was.Position:
-				behind = m.from
+			case to.from > was.Position:
+				behind = to.member.from
 			}
-			g.Leave(m)
-			m.sink.Behind(behind)
+			g.Leave(to.member)
+			to.sink.Behind(behind)
 		}
 	}
+}
+
+// restore says that nobody goes through the members any more.
+func (g *Group) restore() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lent = false
 }
 
 // end ends the group and all memberships.
@@ -419,12 +444,15 @@ func (g *Group) end(err error) {
 	}
 	g.err = err
 	at, members := g.at, g.members
-	g.members, g.list = nil, nil
+	g.members = nil
+	for i := range members {
+		members[i].member.index = -1
+	}
 	g.mu.Unlock()
-	for m := range members {
+	for _, m := range members {
 		if errors.Is(err, ErrOver) {
-			if err = (overAt{at}); m.from.Position > at.Position {
-				err = overAt{m.from}
+			if err = (overAt{at}); m.from > at.Position {
+				err = overAt{m.member.from}
 			}
 		}
 		m.sink.End(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -29,6 +30,8 @@ import (
 //     the reader waits for the peer's, for at most Limits.Close.
 //   - cut: operations stop and the connection is closed, with nothing said.
 type conn struct {
+	out     out
+	raw     syscall.RawConn // for writing without waiting; nil if that can't be
 	server  *Server
 	ws      *websocket.Conn // for reading
 	in      *bufio.Reader   // what ws reads from
@@ -37,9 +40,7 @@ type conn struct {
 	headers []string        // Authorization, as the upgrade had it
 	meter   *meter          // nil if nothing is limited
 	opened  time.Time
-	pinged  time.Time  // last; beat\'s own
-	raw     *rawWriter // for writing without waiting; nil if that can't be
-	out     out
+	pinged  time.Time     // last; beat\'s own
 	slots   chan struct{} // held by what executes
 	ctx     context.Context
 	cancel  context.CancelFunc // ctx; halt ends the operations, too
@@ -67,7 +68,7 @@ type conn struct {
 func newConn(s *Server, ws *websocket.Conn, in *bufio.Reader, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
 	c := &conn{
 		server: s, ws: ws, in: in, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(), pinged: time.Now(),
-		raw:   newRawWriter(nc),
+		raw:   rawConn(nc),
 		out:   out{limit: s.limits.Queue, finished: make(chan struct{})},
 		slots: make(chan struct{}, s.limits.Executions),
 	}

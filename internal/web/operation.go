@@ -21,18 +21,21 @@ import (
 // A subscription has a goroutine until it is a member of its group, and then
 // again while it is behind.
 type operation struct {
-	id        string
-	conn      *conn
-	start     time.Time
+	// What delivering needs comes first, in one line of the processor's cache.
+	conn   *conn
+	prefix []byte      // of its next messages, up to the payload
+	events int         // on their way; under conn.out.mu
+	muted  atomic.Bool // nothing of it goes out any more
+
 	completed atomic.Bool // by its client
-	muted     atomic.Bool // nothing of it goes out any more
 	finished  atomic.Bool // end was called
+	id        string
+	start     time.Time
 
 	// Of the goroutine that serves it, which others come behind.
 	name, kind string                    // for the log
 	oc         *graphql.OperationContext // nil once nobody needs it any more
 	points     int                       // of one run
-	prefix     []byte                    // of its next messages, up to the payload
 	group      *live.Group
 	shared     bool   // the group is everyone's
 	leave      func() // gives back the points that it stands for
@@ -44,10 +47,6 @@ type operation struct {
 	ctx        context.Context // of its goroutines; nil without one
 	cancel     context.CancelFunc
 	member     *live.Member
-
-	// Under conn.out.mu.
-	at     event.Cursor // behind the last event that is on its way
-	events int          // on their way
 }
 
 // serve runs the operation, and is the goroutine in which it began.

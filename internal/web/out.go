@@ -43,20 +43,19 @@ func (it item) append(b []byte) []byte {
 // Who finds it full waits, and others behind them in the order they came, so that a large frame is not overtaken for ever
 // by small ones. Nothing that was taken in is dropped, but by end.
 type out struct {
-	limit int
+	// What delivering needs comes first, in one line of the processor's cache.
+	mu      sync.Mutex
+	limit   int
+	size    int  // bytes in items, and of what is being written
+	writing bool // somebody writes, and will look at items again
+	ended   bool
+	done    bool          // finished is closed
+	turn    chan struct{} // cap 1: held by who waits for room; made when somebody has to
+	items   []item
 
-	mu       sync.Mutex
-	items    []item
-	size     int  // bytes in items, and of what is being written
-	writing  bool // somebody writes, and will look at items again
-	ended    bool
 	last     []byte        // to be written after items when it has ended
 	finished chan struct{} // closed when it has ended and nobody writes any more
-	done     bool          // finished is closed
-
-	// Made when somebody has to wait.
-	turn chan struct{} // cap 1: held by who waits for room
-	room chan struct{} // cap 1: size fell, or it has ended
+	room     chan struct{} // cap 1: size fell, or it has ended; made with turn
 }
 
 // put adds an item when there is room for it, which for one larger than the limit is when nothing else is there. write
@@ -164,6 +163,21 @@ func (o *out) release(n int) {
 	defer o.mu.Unlock()
 	o.size -= n
 	o.wake()
+}
+
+// written is release for who has written all it took. It reports whether there is more to write; if not, nobody writes
+// any more.
+func (o *out) written(n int) (more bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.size -= n
+	o.wake()
+	if len(o.items) > 0 || o.ended && o.last != nil {
+		return true
+	}
+	o.writing = false
+	o.finish()
+	return false
 }
 
 // end makes the queue take no more. What waits may still be taken, and last after it, unless drop is set. Only the first

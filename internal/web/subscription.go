@@ -168,7 +168,6 @@ func (op *operation) Put(ctx context.Context, p *live.Payload) error {
 	}
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	op.at = p.At
 	op.events++
 	return nil
 }
@@ -176,30 +175,38 @@ func (op *operation) Put(ctx context.Context, p *live.Payload) error {
 // Deliver is called by the goroutine of a group, for thousands one after the
 // other.
 func (op *operation) Deliver(ps []*live.Payload) int {
-	o := &op.conn.out
+	c, o := op.conn, &op.conn.out
 	o.mu.Lock()
 	if o.ended || op.muted.Load() {
 		o.mu.Unlock()
 		return len(ps) // to where nobody wants them
 	}
-	n := 0
+	atOnce := !o.writing && c.raw != nil // then nothing waits
+	n, size := 0, o.size
 	for n < len(ps) {
 		it := item{event: ps[n].Data, op: op}
 		if !o.fits(it.size()) || len(o.turn) > 0 {
 			break
 		}
-		o.add(it)
+		if atOnce {
+			o.size += it.size()
+		} else {
+			o.add(it)
+		}
 		n++
 	}
+	size = o.size - size
 	write := false
 	if n > 0 {
-		op.at = ps[n-1].At
 		op.events += n
 		write = o.begin()
 	}
 	o.mu.Unlock()
-	if write {
-		op.conn.write()
+	switch {
+	case write && atOnce:
+		c.writeEvents(op, ps[:n], size)
+	case write:
+		c.write()
 	}
 	return n
 }

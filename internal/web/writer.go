@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"tidings/internal/live"
 )
 
 // writeAtOnce is how much is put into one write, in bytes, if it is made of several frames.
@@ -20,9 +22,16 @@ type scratch struct {
 	items []item
 	b     []byte
 	ends  []int
+
+	try func(fd uintptr) // writes b at once, made once
+	n   int              // so much of b
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches = sync.Pool{New: func() any {
+	s := new(scratch)
+	s.try = func(fd uintptr) { s.n = tryWrite(fd, s.b) }
+	return s
+}}
 
 // keepScratch bounds the buffers that are kept for the next time.
 const keepScratch = 4 * writeAtOnce
@@ -80,7 +89,7 @@ func (c *conn) write() {
 		if last != nil {
 			s.b, s.ends = append(s.b, last...), append(s.ends, len(s.b)+len(last))
 		}
-		n := c.writeNow(s.b)
+		n := c.writeNow(s)
 		clear(s.items)
 		if n < len(s.b) {
 			go c.writeAll(&unwritten{s, n, size})
@@ -90,6 +99,25 @@ func (c *conn) write() {
 	}
 	s.free()
 	go c.writeAll(nil) // others have put as fast as this could write
+}
+
+// writeEvents is write for events of op, which count for size bytes, when nothing else waits: they needn't go through the
+// queue's items.
+func (c *conn) writeEvents(op *operation, ps []*live.Payload, size int) {
+	s := scratches.Get().(*scratch)
+	for _, p := range ps {
+		s.b = item{event: p.Data, op: op}.append(s.b)
+		s.ends = append(s.ends, len(s.b))
+	}
+	n := c.writeNow(s)
+	if n < len(s.b) {
+		go c.writeAll(&unwritten{s, n, size})
+		return
+	}
+	s.free()
+	if c.out.written(size) {
+		c.write()
+	}
 }
 
 // maxRounds bounds how much is written for others by who came to write.
@@ -159,9 +187,6 @@ func (c *conn) flush(s *scratch, n int) bool {
 			return false
 		}
 	}
-	if c.raw != nil {
-		_ = c.net.SetWriteDeadline(time.Time{}) // for writeNow, which would find it over
-	}
 	return true
 }
 
@@ -179,15 +204,8 @@ func (c *conn) writeSome(b []byte) (int, error) {
 	return c.net.Write(b)
 }
 
-// rawWriter writes without waiting. Only who writes the socket uses it.
-type rawWriter struct {
-	conn syscall.RawConn
-	try  func(fd uintptr) bool // tryWrite, made once
-	b    []byte
-	n    int
-}
-
-func newRawWriter(nc net.Conn) *rawWriter {
+// rawConn gives the descriptor to write to without waiting; nil if that can't be.
+func rawConn(nc net.Conn) syscall.RawConn {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok || !canTryWrite {
 		return nil // TLS, say
@@ -196,27 +214,19 @@ func newRawWriter(nc net.Conn) *rawWriter {
 	if err != nil {
 		return nil
 	}
-	w := &rawWriter{conn: rc}
-	w.try = w.tryWrite
-	return w
+	return rc
 }
 
-// tryWrite is done after one attempt, whatever came of it.
-func (w *rawWriter) tryWrite(fd uintptr) bool {
-	w.n = tryWrite(fd, w.b)
-	return true
-}
-
-// writeNow writes as much of b as the kernel takes at once. What failed will fail again when it is written in earnest.
-func (c *conn) writeNow(b []byte) int {
-	w := c.raw
-	w.b, w.n = b, 0
-	err := w.conn.Write(w.try)
-	w.b = nil
-	if err != nil {
+// writeNow writes as much of s.b as the kernel takes at once. What failed will fail again when it is written in earnest.
+//
+// RawConn.Write would do, too, but prepares to wait, which costs a tenth of a delivery. That nobody else writes, which it
+// would see to, is the queue's doing; and Control, like it, keeps the descriptor from being closed meanwhile.
+func (c *conn) writeNow(s *scratch) int {
+	s.n = 0
+	if err := c.raw.Control(s.try); err != nil {
 		return 0
 	}
-	return w.n
+	return s.n
 }
 
 // put puts a frame into the queue, waits for room there, and has it written. The error is ctx's, or errEnded.
