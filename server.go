@@ -16,6 +16,7 @@ import (
 
 	"tidings/internal/app"
 	"tidings/internal/config"
+	"tidings/internal/heap"
 )
 
 func main() {
@@ -34,6 +35,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	heap.Tune()
 	do := app.Run
 	if cfg.Admin != "" {
 		do = app.MakeAdmin
