@@ -31,6 +31,7 @@ type fanout struct {
 	burst    time.Duration // CPU a delivery of a burst
 	idle     float64       // resident bytes a subscriber, when nothing happens
 	loaded   float64       // the same at its peak, under load
+	all      float64       // all resident bytes, when nothing happens
 	live     float64       // bytes of heap that is not garbage and of stacks, a subscriber, idle
 	garbage  float64       // bytes allocated a delivery, one event at a time: at most so many
 }
@@ -80,7 +81,7 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 	if err != nil {
 		return f, err
 	}
-	f.idle = float64(idle.resident-before.resident) / per
+	f.idle, f.all = float64(idle.resident-before.resident)/per, float64(idle.resident)
 	if err := server.resetPeak(); err != nil {
 		return f, err
 	}

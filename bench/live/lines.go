@@ -46,6 +46,7 @@ func (b *bench) fanoutLines(ctx context.Context) (lines []line, err error) {
 		add("server CPU a delivery, events waiting", "us", func(f fanout) float64 { return us(f.burst) }, goal{}, goal{})
 		add("resident memory a subscriber, idle", "KiB", func(f fanout) float64 { return f.idle / 1024 }, atMost(idleGoal), goal{})
 		add("resident memory a subscriber, peak under load", "KiB", func(f fanout) float64 { return f.loaded / 1024 }, atMost(loadedGoal), goal{})
+		add("resident memory in all, idle", "MiB", func(f fanout) float64 { return f.all / (1 << 20) }, goal{}, goal{})
 		add("live heap and stacks a subscriber", "KiB", func(f fanout) float64 { return f.live / 1024 }, goal{}, goal{})
 		add("allocated a delivery, one event at a time, at most", "B", func(f fanout) float64 { return f.garbage }, goal{}, goal{})
 	}
