@@ -73,41 +73,73 @@ func (f *frames) follow(b testing.TB, url, query string) net.Conn {
 }
 
 // BenchmarkDelivery is one event for many subscribers who share it, from the log to where each of them reads it. The
-// allocations are those of the process, subscribers included, for a delivery.
+// allocations are those of the process, subscribers included: an event's own, which is what it takes with a single
+// subscriber, and what each delivery adds to them.
 func BenchmarkDelivery(b *testing.B) {
 	for _, n := range []int{100, 2000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			w := newWorld(b, func(o *web.Options) { o.Log = slog.New(slog.DiscardHandler) })
-			f := &frames{more: make(chan struct{}, 1)}
+			const events = 200
+			var own float64
+			ofOne, stop := deliverTo(b, 1)
+			own = allocations(func() {
+				for range events {
+					ofOne()
+				}
+			}) / events
+			stop()
+
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			author := gid.NewUser()
-			post := func() { w.log.post(author, "a text of some length, such as a title is") }
-			post()
-			for range n {
-				nc := f.follow(b, w.http.URL, `subscription { posted(after: \"`+w.log.cursor(0)+`\") { public } }`)
-				defer nc.Close()
-			}
-			deliver := func() {
-				was := f.bytes.Load()
-				post()
-				for f.bytes.Load() < was+int64(n)*f.size {
-					<-f.more
-				}
-			}
-			deliver()
+			deliver, stop := deliverTo(b, n)
+			defer stop()
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			held := float64(after.HeapInuse+after.StackInuse) - float64(before.HeapInuse+before.StackInuse)
-			runtime.ReadMemStats(&before)
-			for b.Loop() {
-				deliver()
-			}
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N*n), "allocs/delivery")
+			all := allocations(func() {
+				for b.Loop() {
+					deliver()
+				}
+			}) / float64(b.N)
+			b.ReportMetric(own, "allocs/event")
+			b.ReportMetric(max(0, all-own)/float64(n), "allocs/delivery")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
 			b.ReportMetric(held/float64(n)/1024, "KiB/subscriber")
 		})
+	}
+}
+
+// allocations counts what f allocates.
+func allocations(f func()) float64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs - before.Mallocs)
+}
+
+// deliverTo subscribes n times. What it returns delivers one event to all.
+func deliverTo(b *testing.B, n int) (deliver, stop func()) {
+	w := newWorld(b, func(o *web.Options) { o.Log = slog.New(slog.DiscardHandler) })
+	f := &frames{more: make(chan struct{}, 1)}
+	author := gid.NewUser()
+	post := func() { w.log.post(author, "a text of some length, such as a title is") }
+	post()
+	var open []net.Conn
+	for range n {
+		open = append(open, f.follow(b, w.http.URL, `subscription { posted(after: \"`+w.log.cursor(0)+`\") { public } }`))
+	}
+	deliver = func() {
+		was := f.bytes.Load()
+		post()
+		for f.bytes.Load() < was+int64(n)*f.size {
+			<-f.more
+		}
+	}
+	deliver()
+	return deliver, func() {
+		for _, nc := range open {
+			nc.Close()
+		}
 	}
 }
