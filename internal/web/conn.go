@@ -40,7 +40,7 @@ type conn struct {
 	headers []string        // Authorization, as the upgrade had it
 	meter   *meter          // nil if nothing is limited
 	opened  time.Time
-	pinged  time.Time     // last; beat\'s own
+	pinged  time.Time     // last; beat's own
 	slots   chan struct{} // held by what executes
 	ctx     context.Context
 	cancel  context.CancelFunc // ctx; halt ends the operations, too
