@@ -18,8 +18,9 @@ func TestNoCookieOnASocket(t *testing.T) {
 // it stay behind, and an id is free again before the frame that ends it goes.
 func TestGoesOut(t *testing.T) {
 	c := &conn{operations: map[string]*operation{}}
+	c.transport = c
 	start := func() *operation {
-		op := &operation{busy: 1, id: "a", conn: c, cancel: func() {}}
+		op := &operation{busy: 1, id: "a", conn: &c.line, cancel: func() {}}
 		c.operations[op.id] = op
 		return op
 	}
