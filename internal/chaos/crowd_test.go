@@ -80,7 +80,7 @@ func (c *crowd) now() string {
 func (c *crowd) follow(n int, kind checker.Kind, scope string, viewer account, start string) {
 	for range n {
 		i := len(c.subscribers)
-		s := &subscriber{urls: append(slices.Clone(c.urls[i%len(c.urls):]), c.urls[:i%len(c.urls)]...), token: viewer.token, start: start, byID: i%2 == 1,
+		s := &subscriber{urls: append(slices.Clone(c.urls[i%len(c.urls):]), c.urls[:i%len(c.urls)]...), token: viewer.token, start: start, byID: i%2 == 1, sse: i%3 == 2,
 			codes: map[int]int{}, last: map[string]int{}, closed: map[string][]time.Time{},
 			stream: checker.Stream{Name: fmt.Sprintf("subscriber %d of %s", i, kind), Kind: kind, Scope: scope, Viewer: viewer.id}}
 		c.subscribers = append(c.subscribers, s)

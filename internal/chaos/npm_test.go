@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,9 @@ import (
 
 // clients are those of npm that testdata/npm/follow.mjs can be.
 var clients = []string{"graphql-ws", "apollo", "urql"}
+
+// streamers are those that testdata/npm/stream.mjs can be, over server-sent events.
+var streamers = []string{"graphql-sse", "eventsource"}
 
 // followBy makes a subscriber that is a program of its own: one of the clients that people use. A stubborn one comes
 // back to nobody, too; the others have nothing set.
@@ -32,7 +36,11 @@ func (c *crowd) followBy(client, url string, stubborn bool, kind checker.Kind, s
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := npmtest.Start(c.t, "testdata/npm", "follow.mjs", client, "ws"+strings.TrimPrefix(url, "http")+"/graphql")
+	program, to := "follow.mjs", "ws"+strings.TrimPrefix(url, "http")+"/graphql"
+	if slices.Contains(streamers, client) {
+		program, to = "stream.mjs", url+"/graphql"
+	}
+	p := npmtest.Start(c.t, "testdata/npm", program, client, to)
 	p.Tell(string(what))
 	c.following.Go(func() { s.listen(c.ctx, p) })
 	return s
@@ -53,9 +61,9 @@ func (s *subscriber) listen(ctx context.Context, p *npmtest.Program) {
 			continue
 		}
 		var said struct {
-			Connected, Complete bool
-			Closed              int
-			Item, Cursor, Error string
+			Connected, Complete, Cut bool
+			Closed                   int
+			Item, Cursor, Error      string
 		}
 		if err := json.Unmarshal([]byte(line), &said); err != nil {
 			said.Error = line
@@ -63,7 +71,7 @@ func (s *subscriber) listen(ctx context.Context, p *npmtest.Program) {
 		switch {
 		case said.Connected:
 			s.begin()
-		case said.Closed != 0:
+		case said.Closed != 0, said.Cut:
 			s.cut(said.Closed)
 		case said.Item != "":
 			s.got(checker.Delivery{Item: said.Item, Cursor: said.Cursor, At: time.Now()})
@@ -105,7 +113,7 @@ func TestClientsOfNPM(t *testing.T) {
 		ada, bob := c.account("ada"), c.account("bob")
 		start := c.now()
 		post := c.surely(func() (string, error) { return c.publish(ada) })
-		for _, client := range clients {
+		for _, client := range slices.Concat(clients, streamers) {
 			c.followBy(client, s.URL, true, checker.PostCreated, "", account{}, start)
 			c.followBy(client, s.URL, true, checker.CommentAdded, post, bob, start)
 		}

@@ -26,12 +26,13 @@ var queries = map[checker.Kind]string{
 const silence = time.Minute
 
 // subscriber follows one topic and always comes back, behind the last payload it got, to the next of its servers. Every
-// other one resumes by the item's id.
+// other one resumes by the item's id, and every third one follows by server-sent events.
 type subscriber struct {
 	urls  []string
 	token string
 	start string // a cursor
 	byID  bool
+	sse   bool
 	late  bool // it is not one of those that are to get all at once
 
 	mu     sync.Mutex
@@ -58,7 +59,12 @@ func (s *subscriber) once(ctx context.Context) {
 	s.mu.Lock()
 	url := s.urls[s.dials%len(s.urls)]
 	s.dials++
+	get := s.dials%4 < 2
 	s.mu.Unlock()
+	if s.sse {
+		s.onceStreaming(ctx, url, get)
+		return
+	}
 	ws, err := dial(ctx, url, s.token)
 	if err != nil {
 		return

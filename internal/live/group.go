@@ -22,9 +22,10 @@ type Render func(ctx context.Context, e event.Event, cursor string) (data []byte
 
 // Payload is an event as a group's members are told of it. It is shared and not changed.
 type Payload struct {
-	At   event.Cursor // right behind the event
-	Data []byte       // nil: nothing is said of the event
-	Over bool         // nothing more is to come
+	At     event.Cursor // right behind the event
+	Cursor string       // At's text
+	Data   []byte       // nil: nothing is said of the event
+	Over   bool         // nothing more is to come
 }
 
 var (
@@ -265,11 +266,12 @@ func (g *Group) payload(ctx context.Context, e event.Event, at event.Cursor) (*P
 		case <-g.hub.ctx.Done():
 			return nil, ErrStopped
 		}
-		data, over, err := g.render(g.hub.ctx, e, at.String())
+		cursor := at.String()
+		data, over, err := g.render(g.hub.ctx, e, cursor)
 		if err != nil {
 			return nil, err
 		}
-		return &Payload{At: at, Data: data, Over: over}, nil
+		return &Payload{At: at, Cursor: cursor, Data: data, Over: over}, nil
 	})
 }
 

@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"tidings/internal/auth"
 	"tidings/internal/fault"
@@ -30,21 +30,14 @@ import (
 //     the reader waits for the peer's, for at most Limits.Close.
 //   - cut: operations stop and the connection is closed, with nothing said.
 type conn struct {
-	out     out
-	raw     syscall.RawConn // for writing without waiting; nil if that can't be
-	server  *Server
+	raw syscall.RawConn // for writing without waiting; nil if that can't be
+	line
 	ws      *websocket.Conn // for reading
 	in      *bufio.Reader   // what ws reads from
 	net     net.Conn        // for writing
-	id      string          // of the request that opened it, for the log
 	headers []string        // Authorization, as the upgrade had it
-	meter   *meter          // nil if nothing is limited
 	opened  time.Time
-	pinged  time.Time     // last; beat's own
-	slots   chan struct{} // held by what executes
-	ctx     context.Context
-	cancel  context.CancelFunc // ctx; halt ends the operations, too
-	running sync.WaitGroup     // the operations' goroutines
+	pinged  time.Time // last; beat's own
 
 	// The reader's own.
 	inited, acknowledged bool
@@ -52,9 +45,7 @@ type conn struct {
 	unwatch              func()   // its session; nil if nothing is watched
 	seats                []func() // to leave in the end
 
-	mu            sync.Mutex
-	over          bool            // no goroutine is begun any more
-	values        context.Context // for the operations: who asks, from where
+	// Under line.mu.
 	operations    []*operation
 	subscriptions int      // of operations, those known to be subscriptions
 	leaving       *goodbye // set once it ends as soon as its operations have
@@ -67,10 +58,16 @@ type conn struct {
 
 func newConn(s *Server, ws *websocket.Conn, in *bufio.Reader, nc net.Conn, client auth.Client, meter *meter, authorization []string) *conn {
 	c := &conn{
-		server: s, ws: ws, in: in, net: nc, id: client.Request, headers: authorization, meter: meter, opened: time.Now(), pinged: time.Now(),
-		raw:   rawConn(nc),
-		out:   out{limit: s.limits.Queue, finished: make(chan struct{})},
-		slots: make(chan struct{}, s.limits.Executions),
+		line: line{
+			server: s, id: client.Request, meter: meter,
+			out:   out{limit: s.limits.Queue, finished: make(chan struct{})},
+			slots: make(chan struct{}, s.limits.Executions),
+		},
+		raw: rawConn(nc), ws: ws, in: in, net: nc, headers: authorization, opened: time.Now(), pinged: time.Now(),
+	}
+	c.transport = c
+	if c.raw != nil {
+		c.direct = c
 	}
 	client.Cookie = nil // none can be set any more
 	c.values = withMeter(auth.WithClient(context.Background(), client), meter)
@@ -168,15 +165,6 @@ func (c *conn) settle() {
 	c.mu.Unlock()
 	for _, op := range left {
 		op.end("closed")
-	}
-}
-
-// spawn runs f in a goroutine of the socket's, unless that is over.
-func (c *conn) spawn(f func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.over {
-		c.running.Go(f)
 	}
 }
 
@@ -287,7 +275,7 @@ func (c *conn) send(frame []byte) { _ = c.put(c.ctx, item{frame: frame}) }
 func (c *conn) subscribe(m message) {
 	limits := c.server.limits
 	c.mu.Lock()
-	op := &operation{id: m.id, conn: c, start: time.Now(), busy: 1}
+	op := &operation{id: m.id, conn: &c.line, start: time.Now(), busy: 1}
 	switch {
 	case c.ctx.Err() != nil || c.leaving != nil:
 		// The client asks again when it has come back.
@@ -366,6 +354,15 @@ func (c *conn) countSubscription(op *operation) error {
 	}
 	return nil
 }
+
+// prefix and what follows implement transport, with the messages of graphql-transport-ws.
+func (c *conn) prefix(id string) []byte { return nextPrefix(id) }
+
+func (c *conn) completion(id string) []byte { return completeFrame(id) }
+
+func (c *conn) failure(id string, errs gqlerror.List) []byte { return errorFrame(id, errs) }
+
+func (c *conn) goAway() { c.shut(closeGoingAway, "The server is going away") }
 
 // goodbye is what a socket is closed with.
 type goodbye struct {

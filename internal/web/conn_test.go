@@ -18,8 +18,9 @@ func TestNoCookieOnASocket(t *testing.T) {
 // it stay behind, and an id is free again before the frame that ends it goes.
 func TestGoesOut(t *testing.T) {
 	c := &conn{}
+	c.transport = c
 	start := func() *operation {
-		op := &operation{busy: 1, id: "a", conn: c}
+		op := &operation{busy: 1, id: "a", conn: &c.line}
 		c.operations = append(c.operations, op)
 		return op
 	}

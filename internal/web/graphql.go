@@ -15,7 +15,7 @@ import (
 	"tidings/internal/fault"
 )
 
-const subscriptionsRunElsewhere = "Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws."
+const subscriptionsRunElsewhere = "Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws, or as server-sent events: accept text/event-stream."
 
 // serveGraphQL answers a GraphQL request over HTTP, or opens a socket.
 //
@@ -23,13 +23,16 @@ const subscriptionsRunElsewhere = "Subscriptions run over WebSocket at this addr
 // why, whatever it accepts. Of one that is well formed, the status is 200 in
 // application/json; in application/graphql-response+json it is 200 if the
 // operation ran and 4xx or 5xx if not (GraphQL over HTTP, section 6.4).
+//
+// In text/event-stream it is 200 as well, and the response is an event: so
+// graphql-sse's protocol has it. A subscription goes on from there.
 func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	if websocket.IsWebSocketUpgrade(r) {
 		s.upgrade(w, r)
 		return
 	}
 	w.Header().Add("Vary", "Accept")
-	media := negotiate(r.Header.Values("Accept"))
+	media, events := negotiate(r.Header.Values("Accept"))
 	a := answer{s.engine, w, r, media, s.newMeter(r.Context())}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
@@ -37,11 +40,14 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		a.refuse(http.StatusMethodNotAllowed, fault.BadInput("", "This address takes GET and POST."))
 		return
 	case media == "":
-		a.refuse(http.StatusNotAcceptable, fault.BadInput("", "Responses are "+typeResponse+" or "+typeJSON+"."))
+		a.refuse(http.StatusNotAcceptable, fault.BadInput("", "Responses are "+typeResponse+", "+typeJSON+" or "+typeEvents+"."))
 		return
 	case !s.origins.allow(r):
 		s.report(r.Context(), "origin")
 		a.refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))
+		return
+	case events && r.Header.Get(lastEventID) == completedID:
+		w.WriteHeader(http.StatusNoContent) // there is nothing to come back for
 		return
 	}
 
@@ -67,9 +73,13 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		a.refuse(status, err)
 		return
 	}
-	oc, _, resp := s.engine.begin(ctx, params)
+	oc, points, resp := s.engine.begin(ctx, params)
 	if resp == nil {
 		switch kind := oc.Operation.Operation; {
+		case kind == ast.Subscription && events:
+			cancel()
+			s.stream(a, viewer, oc, points)
+			return
 		case kind == ast.Subscription:
 			resp = s.engine.refuse(ctx, fault.BadInput("", subscriptionsRunElsewhere))
 		case kind != ast.Query && r.Method == http.MethodGet:
@@ -92,7 +102,7 @@ func statusOf(media string, r *graphql.Response) int {
 	if r.Data == nil && len(r.Errors) > 0 && codeOf(r.Errors[0]) == string(fault.CodeRateLimited) {
 		return http.StatusTooManyRequests
 	}
-	if media == typeJSON || r.Data != nil {
+	if media == typeJSON || media == typeEvents || r.Data != nil {
 		return http.StatusOK
 	}
 	for _, err := range r.Errors {
@@ -157,7 +167,7 @@ type answer struct {
 	engine *engine
 	w      http.ResponseWriter
 	r      *http.Request
-	media  string // "" if the client takes none of ours: it gets JSON with the status that says so
+	media  string // what isn't answered in it, or has none ("": the client takes none of ours), is answered in JSON
 	meter  *meter // nil if nothing is limited
 }
 
@@ -169,15 +179,21 @@ func (a answer) refuse(status int, err error) {
 }
 
 func (a answer) write(status int, resp *graphql.Response) {
-	body := appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
-	media := a.media
-	if media == "" {
-		media = typeJSON
-	}
+	var body []byte
 	h := a.w.Header()
-	h.Set("Content-Type", media+"; charset=utf-8")
+	if a.media == typeEvents && status == http.StatusOK {
+		body = resultEvents(resp)
+		eventHeaders(h)
+	} else {
+		body = appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
+		media := a.media
+		if media != typeResponse {
+			media = typeJSON
+		}
+		h.Set("Content-Type", media+"; charset=utf-8")
+		h.Set("Cache-Control", "no-store")
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
 	a.meter.headers(h)
 	if status == http.StatusTooManyRequests {
 		if after, ok := resp.Errors[0].Extensions["retryAfter"].(int); ok {

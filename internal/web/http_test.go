@@ -45,7 +45,7 @@ func TestRequests(t *testing.T) {
 		"does not parse":    {`{"query":"{"}`, 400, 200, `{"errors":[{"message":"Expected Name, found \u003cEOF\u003e","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`},
 		"no such operation": {`{"query":"query A { hello }","operationName":"B"}`, 400, 200, `{"errors":[{"message":"operation B not found","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`},
 		"variable":          {`{"query":"query($n: Int!) { count(number: $n) }","variables":{"n":"x"}}`, 400, 200, `{"errors":[{"message":"n: cannot use string as Int","extensions":{"code":"BAD_USER_INPUT","field":"n"}}]}`},
-		"subscription":      {`{"query":"subscription { posted { id } }"}`, 400, 200, bad("Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws.")},
+		"subscription":      {`{"query":"subscription { posted { id } }"}`, 400, 200, bad("Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws, or as server-sent events: accept text/event-stream.")},
 		"no query":          {`{}`, 400, 400, missing},
 		"null query":        {`{"query":null}`, 400, 400, missing},
 		"empty query":       {`{"query":""}`, 400, 400, missing},
@@ -106,7 +106,7 @@ func TestGET(t *testing.T) {
 		"query=%zz":                                                 `400 {"errors":[{"message":"The query string of the URL is not well formed.","extensions":{"code":"BAD_USER_INPUT"}}]}`,
 		"":                                                          `400 {"errors":[{"message":"The parameter query is missing.","extensions":{"code":"BAD_USER_INPUT"}}]}`,
 		"query=mutation{post(text:\"a\"){id}}":                      `405 {"errors":[{"message":"GET runs queries only: send this with POST.","extensions":{"code":"BAD_USER_INPUT"}}]}`,
-		"query=subscription{posted{id}}":                            `200 {"errors":[{"message":"Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws.","extensions":{"code":"BAD_USER_INPUT"}}]}`,
+		"query=subscription{posted{id}}":                            `200 {"errors":[{"message":"Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws, or as server-sent events: accept text/event-stream.","extensions":{"code":"BAD_USER_INPUT"}}]}`,
 	} {
 		got := w.do("GET", "/graphql?"+strings.ReplaceAll(query, "\"", "%22"), "")
 		if got.String() != want {

@@ -11,6 +11,7 @@ import (
 const (
 	typeResponse = "application/graphql-response+json"
 	typeJSON     = "application/json"
+	typeEvents   = "text/event-stream" // graphql-sse's
 )
 
 // negotiate returns the media type to answer in, and "" if the client takes
@@ -20,11 +21,15 @@ const (
 // Of equal ones application/graphql-response+json wins if it was named, else
 // application/json: who sends no Accept header, or */*, may be a client older
 // than the specification.
-func negotiate(accept []string) string {
+//
+// It is text/event-stream if the client wants that more, or as much and names
+// neither of the others. events says that it takes that for a subscription: it
+// named it (*/* doesn't).
+func negotiate(accept []string) (media string, events bool) {
 	if len(accept) == 0 {
-		return typeJSON
+		return typeJSON, false
 	}
-	var response, json preference
+	var response, json, stream preference
 	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		media, params, err := mime.ParseMediaType(part)
 		if err != nil || !utf8Charset(params) {
@@ -41,6 +46,8 @@ func negotiate(accept []string) string {
 			response.consider(exact, q)
 		case typeJSON:
 			json.consider(exact, q)
+		case typeEvents:
+			stream.consider(exact, q)
 		case "application/*":
 			response.consider(anySubtype, q)
 			json.consider(anySubtype, q)
@@ -49,13 +56,17 @@ func negotiate(accept []string) string {
 			json.consider(anyType, q)
 		}
 	}
-	switch {
-	case response.q <= 0 && json.q <= 0:
-		return ""
+	events = stream.q > 0
+	named := response.specific == exact || json.specific == exact
+	switch most := max(response.q, json.q); {
+	case events && (stream.q > most || stream.q == most && !named):
+		return typeEvents, events
+	case most <= 0:
+		return "", events
 	case response.q > json.q, response.q == json.q && response.specific == exact:
-		return typeResponse
+		return typeResponse, events
 	}
-	return typeJSON
+	return typeJSON, events
 }
 
 // How specific a range of Accept is.

@@ -15,15 +15,15 @@ import (
 	"tidings/internal/live"
 )
 
-// operation is one query, mutation or subscription on a socket. Its id is taken
-// until the frame that ends it goes out, or its client completes it.
+// operation is one query, mutation or subscription on a socket, or the
+// subscription of a stream. On a socket its id is taken until the frame that ends it goes out, or its client completes it.
 //
 // A subscription has a goroutine until it is a member of its group, and then
 // again while it is behind.
 type operation struct {
 	// What delivering needs comes first, in one line of the processor's cache.
-	conn   *conn
-	prefix []byte      // of its next messages, up to the payload
+	conn   *line
+	prefix []byte      // of its next messages, up to the payload; nil on a stream
 	events int         // on their way; under conn.out.mu
 	muted  atomic.Bool // nothing of it goes out any more
 
@@ -184,7 +184,7 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 	if resp.Data == nil && len(resp.Errors) > 0 {
 		return op.fail(ctx, resp)
 	}
-	if op.send(ctx, nextFrame(op.id, resp, ""), false) != nil || op.send(ctx, completeFrame(op.id), true) != nil {
+	if op.send(ctx, nextFrame(op.id, resp, ""), false) != nil || op.send(ctx, op.conn.completion(op.id), true) != nil {
 		return op.abandoned()
 	}
 	return outcome(resp)
@@ -207,7 +207,7 @@ func (op *operation) send(ctx context.Context, frame []byte, final bool) error {
 
 // fail ends the operation with an error message.
 func (op *operation) fail(ctx context.Context, resp *graphql.Response) string {
-	if op.send(ctx, errorFrame(op.id, resp.Errors), true) != nil {
+	if op.send(ctx, op.conn.failure(op.id, resp.Errors), true) != nil {
 		return op.abandoned()
 	}
 	return outcome(resp)
@@ -223,13 +223,13 @@ func (op *operation) abandoned() string {
 	return "closed"
 }
 
-// explain makes faults of the errors that a client can do something about.
-func explain(err error) error {
+// explain makes faults of the errors that a client can do something about. field is where it has said from where on.
+func explain(err error, field string) error {
 	switch {
 	case errors.Is(err, event.ErrExpired):
 		return fault.CursorExpired(event.ErrExpired.Error()).Because(err)
 	case errors.Is(err, event.ErrBadCursor), errors.Is(err, event.ErrWrongKind):
-		return fault.BadInput("after", err.Error())
+		return fault.BadInput(field, err.Error())
 	}
 	return err
 }

@@ -4,39 +4,47 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"tidings/internal/live"
 )
 
-// errEnded says that a queue takes no more: its socket is being closed.
-var errEnded = errors.New("the socket is being closed")
+// errEnded says that a queue takes no more: its connection is being closed.
+var errEnded = errors.New("the connection is being closed")
 
-// An item is one frame for a socket.
+// An item is one frame for a socket, or one event for a stream.
 type item struct {
-	frame []byte     // finished bytes, shared and not changed any more; nil for an event
-	event []byte     // the payload of a next message of op, shared and not changed any more
-	op    *operation // whose it is; nil for none
-	final bool       // it ends op
+	frame []byte        // finished bytes, shared and not changed any more; nil for an event
+	event *live.Payload // of op, shared
+	op    *operation    // whose it is; nil for none
+	final bool          // it ends op
 }
 
 // size is what an item counts for in the queue, and at least what it has on the wire.
 func (it item) size() int {
-	if it.frame != nil {
+	switch {
+	case it.frame != nil:
 		return len(it.frame)
+	case it.op.prefix == nil:
+		return nextEventSize(it.event)
 	}
-	return maxHeader + len(it.op.prefix) + len(it.event) + len(nextEnd)
+	return maxHeader + len(it.op.prefix) + len(it.event.Data) + len(nextEnd)
 }
 
 // append appends the item as it goes over the wire.
 func (it item) append(b []byte) []byte {
-	if it.frame != nil {
+	switch {
+	case it.frame != nil:
 		return append(b, it.frame...)
+	case it.op.prefix == nil:
+		return appendNextEvent(b, it.event)
 	}
-	b = appendHeader(b, opText, len(it.op.prefix)+len(it.event)+len(nextEnd))
+	b = appendHeader(b, opText, len(it.op.prefix)+len(it.event.Data)+len(nextEnd))
 	b = append(b, it.op.prefix...)
-	b = append(b, it.event...)
+	b = append(b, it.event.Data...)
 	return append(b, nextEnd...)
 }
 
-// out is what goes out of one socket, in order and bounded in bytes, what is being written included. Many put; one at a
+// out is what goes out of one socket or stream, in order and bounded in bytes, what is being written included. Many put; one at a
 // time writes: whoever finds the socket idle writes at once as much as the kernel takes, and what is left is written by
 // a goroutine that is there for as long as something waits.
 //

@@ -16,16 +16,27 @@ import (
 	"tidings/internal/fault"
 )
 
-// sockets are the open ones of a Server. Its lock comes before a conn's.
+// peer is a client's connection: a conn or a stream.
+type peer interface {
+	// leave ends it soon, in the way on which clients come back. It doesn't block.
+	leave(goodbye)
+	// cut ends it at once.
+	cut()
+	// beat is called now and then, and asks the client whether it is there when that is due.
+	beat(now time.Time)
+}
+
+// sockets are the open ones of a Server, and its streams. Its lock comes before a conn's.
 type sockets struct {
 	draining atomic.Bool
 
-	mu       sync.Mutex
-	arriving int // in their handshake
-	open     map[*conn]struct{}
-	empty    *sync.Cond // on mu: none is open, and none arrives
-	drained  bool       // and so it stays
-	beating  bool       // beat will be called
+	mu        sync.Mutex
+	arriving  int // in their handshake
+	open      map[peer]struct{}
+	empty     *sync.Cond // on mu: none is open, and none arrives
+	drained   bool       // and so it stays
+	beating   bool       // beat will be called
+	beatLater func()
 }
 
 func (s *sockets) isDraining() bool { return s.draining.Load() }
@@ -42,7 +53,7 @@ func (s *sockets) expect() bool {
 }
 
 // add takes in a socket that was expected; nil if its handshake failed.
-func (s *sockets) add(c *conn) {
+func (s *sockets) add(c peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.arriving--
@@ -50,13 +61,13 @@ func (s *sockets) add(c *conn) {
 		s.open[c] = struct{}{}
 		if !s.beating {
 			s.beating = true
-			c.server.beatLater()
+			s.beatLater()
 		}
 	}
 	s.tell()
 }
 
-func (s *sockets) remove(c *conn) {
+func (s *sockets) remove(c peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, c)
@@ -70,10 +81,10 @@ func (s *sockets) tell() {
 	}
 }
 
-func (s *sockets) all() []*conn {
+func (s *sockets) all() []peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*conn, 0, len(s.open))
+	all := make([]peer, 0, len(s.open))
 	for c := range s.open {
 		all = append(all, c)
 	}
@@ -99,10 +110,7 @@ func (s *Server) beatLater() { time.AfterFunc(s.limits.Ping/beatsAPing, s.beat) 
 func (s *Server) beat() {
 	now := time.Now()
 	for _, c := range s.sockets.all() {
-		if now.Sub(c.pinged) >= s.limits.Ping {
-			c.pinged = now
-			c.ping()
-		}
+		c.beat(now)
 	}
 	s.sockets.mu.Lock()
 	defer s.sockets.mu.Unlock()
@@ -130,9 +138,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	var c *conn
 	defer func() {
-		if s.sockets.add(c); c != nil {
-			go c.serve()
+		if c == nil {
+			s.sockets.add(nil)
+			return
 		}
+		s.sockets.add(c)
+		go c.serve()
 	}()
 	seat, ok := s.addressSeat(meter)
 	if !ok {

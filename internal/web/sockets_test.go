@@ -11,7 +11,7 @@ import (
 // the two.
 func TestSocketsThatArriveAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := sockets{open: map[*conn]struct{}{}, beating: true}
+		s := sockets{open: map[peer]struct{}{}, beating: true}
 		s.empty = sync.NewCond(&s.mu)
 		for range 2 {
 			if !s.expect() {

@@ -70,6 +70,9 @@ func (op *operation) prepare(ctx context.Context) (*live.Request, error) {
 	if request.Topic == (event.Topic{}) {
 		return nil, errors.New("subscribing: no subscription was prepared")
 	}
+	if last, ok := lastEvent(ctx); ok {
+		request.After = &last
+	}
 	return request, nil
 }
 
@@ -84,7 +87,7 @@ func (op *operation) join(ctx context.Context, topic event.Topic) error {
 		return err
 	}
 	op.group = group
-	op.prefix = nextPrefix(op.id)
+	op.prefix = op.conn.prefix(op.id)
 	return nil
 }
 
@@ -118,14 +121,18 @@ func (op *operation) followed(ctx context.Context, err error) string {
 		c.shutOut(err)
 		return op.abandoned()
 	case errors.Is(err, live.ErrStopped):
-		c.shut(closeGoingAway, "The server is going away")
+		c.goAway()
 		return op.abandoned()
 	case errors.Is(err, errEnded):
 		return op.abandoned()
 	case errors.As(err, &refused):
 		return op.fail(ctx, refused.response)
 	default:
-		return op.fail(ctx, c.server.engine.refuse(graphql.WithOperationContext(ctx, op.oc), explain(err)))
+		field := "after"
+		if _, ok := lastEvent(ctx); ok {
+			field = lastEventID
+		}
+		return op.fail(ctx, c.server.engine.refuse(graphql.WithOperationContext(ctx, op.oc), explain(err, field)))
 	}
 }
 
@@ -147,7 +154,7 @@ func (op *operation) over(ctx context.Context, at event.Cursor) string {
 			return op.followed(ctx, err)
 		}
 	}
-	if op.send(ctx, completeFrame(op.id), true) != nil {
+	if op.send(ctx, op.conn.completion(op.id), true) != nil {
 		return op.abandoned()
 	}
 	return "over"
@@ -163,7 +170,7 @@ func isNotFound(err error) bool {
 // Put implements live.Sink, as do Deliver, Behind and End.
 func (op *operation) Put(ctx context.Context, p *live.Payload) error {
 	c := op.conn
-	if err := c.put(ctx, item{event: p.Data, op: op}); err != nil {
+	if err := c.put(ctx, item{event: p, op: op}); err != nil {
 		return err
 	}
 	c.out.mu.Lock()
@@ -181,10 +188,10 @@ func (op *operation) Deliver(ps []*live.Payload) int {
 		o.mu.Unlock()
 		return len(ps) // to where nobody wants them
 	}
-	atOnce := !o.writing && c.raw != nil // then nothing waits
+	atOnce := !o.writing && c.direct != nil // then nothing waits
 	n, size := 0, o.size
 	for n < len(ps) {
-		it := item{event: ps[n].Data, op: op}
+		it := item{event: ps[n], op: op}
 		if !o.fits(it.size()) || len(o.turn) > 0 {
 			break
 		}
@@ -204,7 +211,7 @@ func (op *operation) Deliver(ps []*live.Payload) int {
 	o.mu.Unlock()
 	switch {
 	case write && atOnce:
-		c.writeEvents(op, ps[:n], size)
+		c.direct.writeEvents(op, ps[:n], size)
 	case write:
 		c.write()
 	}
@@ -337,7 +344,9 @@ func (s *Server) render(ctx context.Context, viewer auth.Viewer, oc *graphql.Ope
 		case resp == nil:
 			return nil, delivery.Over, nil
 		case resp.Data != nil:
-			return appendResponse(make([]byte, 0, len(resp.Data)+128), resp, cursor), false, nil
+			data = appendResponse(make([]byte, 0, len(resp.Data)+128), resp, cursor)
+			oneLine(data) // for streams
+			return data, false, nil
 		case len(resp.Errors) > 0 && codeOf(resp.Errors[0]) == string(fault.CodeInternal):
 			return nil, false, fmt.Errorf("%w: %w", live.ErrUnavailable, &refusedError{resp})
 		}

@@ -216,7 +216,8 @@ func New(o Options) (*Server, error) {
 		or(&rates.ViewerSockets, 20)
 		s.rates = &rates
 	}
-	s.sockets.open = make(map[*conn]struct{})
+	s.sockets.open = make(map[peer]struct{})
+	s.sockets.beatLater = s.beatLater
 	s.sockets.empty = sync.NewCond(&s.sockets.mu)
 
 	mux := http.NewServeMux()

@@ -314,7 +314,7 @@ func (l *memoryLog) Head(context.Context) (event.Cursor, error) {
 func (l *memoryLog) Read(_ context.Context, after int64, limit int) ([]event.Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if after+1 < l.kept {
+	if after+1 < l.kept || after > int64(len(l.events)) {
 		return nil, event.ErrExpired
 	}
 	found := l.events[after:]

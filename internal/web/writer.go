@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -44,33 +43,6 @@ func (s *scratch) free() {
 	}
 }
 
-// fill makes frames of what goes out of s.items, and returns how many bytes these counted for in the queue.
-func (c *conn) fill(s *scratch) (size int) {
-	s.b, s.ends = s.b[:0], s.ends[:0]
-	for _, it := range s.items {
-		size += it.size()
-		if c.goesOut(it) {
-			s.b = it.append(s.b)
-			s.ends = append(s.ends, len(s.b))
-		}
-	}
-	return size
-}
-
-// goesOut tells whether a frame may still go out. That of an operation that its
-// client has completed may not. That which ends one frees its id, before the
-// client can know.
-func (c *conn) goesOut(it item) bool {
-	if it.op == nil {
-		return true
-	}
-	muted := it.op.muted.Load()
-	if it.final {
-		c.forget(it.op)
-	}
-	return !muted
-}
-
 // write writes what waits. It is called by who was told to, and returns when nothing waits, or when the rest is written
 // by a goroutine of its own: it never blocks.
 func (c *conn) write() {
@@ -106,7 +78,7 @@ func (c *conn) write() {
 func (c *conn) writeEvents(op *operation, ps []*live.Payload, size int) {
 	s := scratches.Get().(*scratch)
 	for _, p := range ps {
-		s.b = item{event: p.Data, op: op}.append(s.b)
+		s.b = item{event: p, op: op}.append(s.b)
 		s.ends = append(s.ends, len(s.b))
 	}
 	n := c.writeNow(s)
@@ -229,13 +201,12 @@ func (c *conn) writeNow(s *scratch) int {
 	return s.n
 }
 
-// put puts a frame into the queue, waits for room there, and has it written. The error is ctx's, or errEnded.
-func (c *conn) put(ctx context.Context, it item) error {
-	write, err := c.out.put(ctx, it)
-	if write {
-		c.write()
+// beat implements peer.
+func (c *conn) beat(now time.Time) {
+	if now.Sub(c.pinged) >= c.server.limits.Ping {
+		c.pinged = now
+		c.ping()
 	}
-	return err
 }
 
 // ping asks the client whether it is there. Who has no room for that is asked by what fills it.

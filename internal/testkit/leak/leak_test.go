@@ -43,7 +43,7 @@ var harmless = []string{
 	"there is no such post", "sign in first: this needs a viewer", "The access token is not valid or has expired.",
 	"a username has 3 to 32 characters, this has 2", "this is not an e-mail address such as name@example.org", "internal error abcdefghijkl",
 	`Cannot query field "plane" on type "Query". Did you mean "plain"?`, "Expected Name, found }", "input.title: must be defined",
-	"Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws.", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED",
+	"Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws, or as server-sent events: accept text/event-stream.", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED",
 	"user_01234567890123456789012345", "The body must be application/json in UTF-8, not compressed.", "Subscriber for a already exists",
 	"what came after this cursor is no longer kept in full: read the list again, with liveCursor, and subscribe after that",
 }
