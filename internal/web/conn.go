@@ -55,9 +55,10 @@ type conn struct {
 	mu            sync.Mutex
 	over          bool // no goroutine is begun any more
 	operations    map[string]*operation
-	subscriptions int      // of operations, those known to be subscriptions
-	leaving       *goodbye // set once it ends as soon as its operations have
-	closed        int      // the code it was shut with; 0: it wasn't, or not yet
+	subscriptions int       // of operations, those known to be subscriptions
+	leaving       *goodbye  // set once it ends as soon as its operations have
+	closed        int       // the code it was shut with; 0: it wasn't, or not yet
+	expires       time.Time // the viewer's access token; zero: never
 	initTimer     *time.Timer
 	expiryTimer   *time.Timer
 	revokeTimer   *time.Timer
@@ -257,7 +258,7 @@ func (c *conn) handle(kind int, text []byte) {
 	case "connection_init":
 		c.init(m)
 	case "ping":
-		c.send(pongFrame(m.payload))
+		c.pong(m.payload)
 	case "subscribe":
 		if !c.acknowledged {
 			c.shut(closeUnauthorized, "Unauthorized")
@@ -291,13 +292,8 @@ func (c *conn) init(m message) {
 		return
 	}
 	c.seats = append(c.seats, leave)
-	if !c.viewer.Expires.IsZero() {
-		c.mu.Lock()
-		c.expiryTimer = time.AfterFunc(time.Until(c.viewer.Expires), func() {
-			c.shut(closeForbidden, "The access token has expired")
-		})
-		c.mu.Unlock()
-	}
+	c.expireAt(c.viewer.Expires)
+	c.viewer.Expires = time.Time{} // it may be renewed
 	if c.viewer.SignedIn() {
 		c.unwatch = c.server.guard.Watch(c.viewer.Session, func() { c.shutOut(errNoViewer) })
 	}

@@ -127,7 +127,7 @@ func (op *operation) run(p *graphql.RawParams) string {
 	if err != nil {
 		return op.abandoned()
 	}
-	viewer, err := op.conn.server.current(auth.ViewerFrom(ctx))
+	viewer, err := op.conn.current(auth.ViewerFrom(ctx))
 	if err != nil {
 		done()
 		op.conn.shutOut(err)

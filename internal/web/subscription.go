@@ -132,7 +132,7 @@ func (op *operation) followed(ctx context.Context, err error) string {
 // over ends a subscription whose group is over, or goes on in a group of the
 // viewer's own if that may see more.
 func (op *operation) over(ctx context.Context, at event.Cursor) string {
-	if viewer, err := op.conn.server.current(auth.ViewerFrom(ctx)); op.shared && err == nil && viewer.SignedIn() {
+	if viewer, err := op.conn.current(auth.ViewerFrom(ctx)); op.shared && err == nil && viewer.SignedIn() {
 		op.shared = false
 		ctx = auth.WithViewer(ctx, viewer)
 		request, err := op.prepare(ctx)
