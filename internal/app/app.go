@@ -139,6 +139,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
 		Ready:      a.ready,
+		Limits:     a.limits(),
 		Spread:     a.cfg.Drain / 4, // the rest is for what runs
 	})
 	if err != nil {
@@ -162,6 +163,15 @@ func (a *App) rates() *web.Rates {
 		Addresses:      rate.NewBuckets(address, rememberedClients, time.Now),
 		Viewers:        rate.NewBuckets(viewer, rememberedClients, time.Now),
 		AddressSockets: a.cfg.AddressSockets, ViewerSockets: a.cfg.ViewerSockets, Standing: a.cfg.AddressStanding,
+	}
+}
+
+// limits bounds a socket as configured, and the rest as package web does.
+func (a *App) limits() web.Limits {
+	s := a.cfg.Socket
+	return web.Limits{
+		Message: s.Message, Queue: int(s.Queue), Subscriptions: s.Subscriptions, Executions: s.Executions,
+		Init: s.Init, Ping: s.Ping, Pong: s.Pong, Write: s.Write,
 	}
 }
 

@@ -22,6 +22,8 @@ const MinSecret = 32
 const (
 	minRetention = time.Hour
 	maxDrain     = time.Hour
+	minPatience  = time.Second
+	maxPatience  = 10 * time.Minute
 )
 
 var (
