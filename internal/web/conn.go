@@ -84,7 +84,7 @@ func (c *conn) serve() {
 
 	switch {
 	case c.server.sockets.isDraining():
-		c.shut(closeGoingAway, "The server is going away")
+		c.shut(closeGoingAway, goingAway)
 	case c.ws.Subprotocol() != subprotocol:
 		c.shut(closeNoSubprotocol, "Subprotocol not acceptable")
 	default:
@@ -383,6 +383,9 @@ func (c *conn) countSubscription(op *operation) error {
 	}
 	return nil
 }
+
+// goingAway is the reason of closeGoingAway.
+const goingAway = "The server is going away"
 
 // goodbye is what a socket is closed with.
 type goodbye struct {

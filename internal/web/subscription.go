@@ -29,8 +29,15 @@ func (e *refusedError) Error() string { return e.response.Errors.Error() }
 //
 // What everyone would get alike is asked for as an anonymous visitor. Who is
 // signed in and may see more asks for themselves if that is refused.
+//
+// While the server drains nothing is subscribed to any more: the socket leaves
+// now, before its turn, so that its client asks the next server.
 func (op *operation) open(ctx context.Context) (at event.Cursor, err error) {
 	c := op.conn
+	if c.server.sockets.isDraining() {
+		c.leave(goodbye{closeGoingAway, goingAway})
+		return at, errEnded
+	}
 	if err := c.countSubscription(op); err != nil {
 		return at, err
 	}
@@ -118,7 +125,7 @@ func (op *operation) followed(ctx context.Context, err error) string {
 		c.shutOut(err)
 		return op.abandoned()
 	case errors.Is(err, live.ErrStopped):
-		c.shut(closeGoingAway, "The server is going away")
+		c.shut(closeGoingAway, goingAway)
 		return op.abandoned()
 	case errors.Is(err, errEnded):
 		return op.abandoned()
