@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -139,6 +140,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		Playground: web.Playground(),
 		SDL:        graph.SDL(schema),
 		Ready:      a.ready,
+		Limits:     a.limits(),
 		Spread:     a.cfg.Drain / 4, // the rest is for what runs
 	})
 	if err != nil {
@@ -165,6 +167,15 @@ func (a *App) rates() *web.Rates {
 	}
 }
 
+// limits bounds a socket as configured, and the rest as package web does.
+func (a *App) limits() web.Limits {
+	s := a.cfg.Socket
+	return web.Limits{
+		Message: s.Message, Queue: int(s.Queue), Subscriptions: s.Subscriptions, Executions: s.Executions,
+		Init: s.Init, Ping: s.Ping, Pong: s.Pong, Write: s.Write,
+	}
+}
+
 func target(d config.Database) store.Target {
 	if d.Dialect == config.Postgres {
 		return store.Target{Dialect: dialect.Postgres, DSN: d.URL}
@@ -184,7 +195,7 @@ func (a *App) secrets() ([][]byte, error) {
 func (a *App) openLog(ctx context.Context) (err error) {
 	o := eventlog.Options{Retention: a.cfg.Retention, Logger: a.log, Wake: a.moved.Wake}
 	if a.store.Dialect() == dialect.Postgres {
-		if a.others, err = wake.NewPostgres(a.cfg.Database.URL, a.store.Client(), a.log); err != nil {
+		if a.others, err = wake.NewPostgres(cmp.Or(a.cfg.Listen.URL, a.cfg.Database.URL), a.store.Client(), a.log); err != nil {
 			return err
 		}
 		o.Notify = a.others.Notify

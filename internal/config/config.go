@@ -19,6 +19,9 @@ type Config struct {
 	Addr string
 	// Database is zero with Demo, which brings its own.
 	Database Database
+	// Listen is the same Postgres database by another way, for LISTEN alone.
+	// Zero means to listen by Database.
+	Listen Database
 	// Secrets sign access tokens, each at least 32 bytes: the first signs, all
 	// verify. Empty means to keep one beside the database; never with Postgres,
 	// unless Admin is asked for, which needs none.
@@ -32,6 +35,9 @@ type Config struct {
 	MaxBody int64
 	// Limits bound an operation before it runs.
 	Limits Limits
+	// Socket bounds what one WebSocket connection takes, and how long it is
+	// waited for.
+	Socket Socket
 	// Production hides the schema and the playground.
 	Production bool
 	// Rates switches the limits counted per viewer and per address, and the
@@ -69,6 +75,14 @@ type Config struct {
 type Limits struct {
 	Tokens, Depth, RootFields, Aliases, Directives int
 	Cost                                           int // in points
+}
+
+// Socket bounds one WebSocket connection, as web.Limits say. Zero fields have
+// the defaults.
+type Socket struct {
+	Message, Queue            int64 // in bytes
+	Subscriptions, Executions int
+	Init, Ping, Pong, Write   time.Duration
 }
 
 // Dialect names a kind of database.
@@ -122,6 +136,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("addr", c.Addr),
 		slog.Any("database", c.Database),
+		slog.Any("database_listen", c.Listen),
 		slog.Any("secrets", c.Secrets),
 		slog.Any("origins", c.Origins),
 		slog.Any("proxies", c.Proxies),
@@ -133,6 +148,15 @@ func (c Config) LogValue() slog.Value {
 			slog.Int("aliases", c.Limits.Aliases),
 			slog.Int("directives", c.Limits.Directives),
 			slog.Int("cost", c.Limits.Cost)),
+		slog.Group("socket",
+			slog.Int64("message", c.Socket.Message),
+			slog.Int64("queue", c.Socket.Queue),
+			slog.Int("subscriptions", c.Socket.Subscriptions),
+			slog.Int("executions", c.Socket.Executions),
+			slog.Duration("init", c.Socket.Init),
+			slog.Duration("ping", c.Socket.Ping),
+			slog.Duration("pong", c.Socket.Pong),
+			slog.Duration("write", c.Socket.Write)),
 		slog.Bool("production", c.Production),
 		slog.Bool("rates", c.Rates),
 		slog.Int("address_points", c.AddressPoints),

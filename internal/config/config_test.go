@@ -31,7 +31,11 @@ func TestDefaults(t *testing.T) {
 		Database: Database{Dialect: SQLite, Path: "tidings.db"},
 		MaxBody:  256 << 10,
 		Limits:   Limits{Tokens: 2000, Depth: 15, RootFields: 30, Aliases: 100, Directives: 50, Cost: 20_000},
-		Rates:    true,
+		Socket: Socket{
+			Message: 256 << 10, Queue: 1 << 20, Subscriptions: 128, Executions: 16,
+			Init: 10 * time.Second, Ping: 25 * time.Second, Pong: 10 * time.Second, Write: 10 * time.Second,
+		},
+		Rates: true,
 
 		AddressPoints: 20000, AddressRefill: 1000, AddressSockets: 100, ViewerSockets: 20, AddressStanding: 2000,
 
@@ -57,6 +61,7 @@ func TestParsed(t *testing.T) {
 		{"database", "sqlite:/var/lib/t.db", func(c Config) any { return c.Database }, Database{Dialect: SQLite, Path: "/var/lib/t.db"}},
 		{"database", "sqlite:///var/lib/t.db", func(c Config) any { return c.Database }, Database{Dialect: SQLite, Path: "/var/lib/t.db"}},
 		{"database", "sqlite:./a/../b c.db", func(c Config) any { return c.Database }, Database{Dialect: SQLite, Path: "b c.db"}},
+		{"database-listen", "", func(c Config) any { return c.Listen }, Database{}},
 		{"secret", secret, func(c Config) any { return c.Secrets }, Secrets{[]byte(secret)}},
 		{"secret", secret + ", " + secret2, func(c Config) any { return c.Secrets }, Secrets{[]byte(secret), []byte(secret2)}},
 		{"origins", "https://App.Example.org:443/, http://localhost:5173,http://[::1]:80,HTTP://localhost:5173,capacitor://localhost",
@@ -79,6 +84,14 @@ func TestParsed(t *testing.T) {
 		{"max-aliases", "10000", func(c Config) any { return c.Limits.Aliases }, 10_000},
 		{"max-directives", "7", func(c Config) any { return c.Limits.Directives }, 7},
 		{"max-cost", "1000000000", func(c Config) any { return c.Limits.Cost }, 1_000_000_000},
+		{"socket-message", "16MiB", func(c Config) any { return c.Socket.Message }, int64(16 << 20)},
+		{"socket-queue", "16384", func(c Config) any { return c.Socket.Queue }, int64(16 << 10)},
+		{"socket-subscriptions", "1", func(c Config) any { return c.Socket.Subscriptions }, 1},
+		{"socket-executions", "1000", func(c Config) any { return c.Socket.Executions }, 1000},
+		{"socket-init", "1s", func(c Config) any { return c.Socket.Init }, time.Second},
+		{"socket-ping", "10m", func(c Config) any { return c.Socket.Ping }, 10 * time.Minute},
+		{"socket-pong", "1500ms", func(c Config) any { return c.Socket.Pong }, 1500 * time.Millisecond},
+		{"socket-write", "1m", func(c Config) any { return c.Socket.Write }, time.Minute},
 		{"production", "true", func(c Config) any { return c.Production }, true},
 		{"max-body", "1MiB", func(c Config) any { return c.MaxBody }, int64(1 << 20)},
 		{"max-body", "1024", func(c Config) any { return c.MaxBody }, int64(1024)},
@@ -111,6 +124,10 @@ func TestTogether(t *testing.T) {
 	}
 	c, err = Parse([]string{"-database", pgURL}, []string{"TIDINGS_SECRET=" + secret})
 	if err != nil || c.Database.Dialect != Postgres || c.Database.URL != pgURL || len(c.Secrets) != 1 {
+		t.Errorf("%v, %v", c, err)
+	}
+	c, err = Parse([]string{"-database", pgURL, "-database-listen", "postgres://direct/tidings"}, []string{"TIDINGS_SECRET=" + secret})
+	if err != nil || c.Database.URL != pgURL || c.Listen != (Database{Dialect: Postgres, URL: "postgres://direct/tidings"}) {
 		t.Errorf("%v, %v", c, err)
 	}
 	// -version answers whatever else is wrong.
@@ -164,6 +181,13 @@ func TestRefused(t *testing.T) {
 		{args: "-max-body=9223372036854775807MiB", want: `-max-body "9223372036854775807MiB": expected a size from 1KiB to 16MiB, such as 262144, 256KiB or 1MiB`},
 		{args: "-max-body=1023", want: `-max-body "1023": expected a size from 1KiB to 16MiB, such as 262144, 256KiB or 1MiB`},
 		{args: "-max-body=-9223372036854775807KiB", want: `-max-body "-9223372036854775807KiB": expected a size from 1KiB to 16MiB, such as 262144, 256KiB or 1MiB`},
+		{args: "-socket-message=1000", want: `-socket-message "1000": expected a size from 1KiB to 16MiB, such as 262144, 256KiB or 1MiB`},
+		{args: "-socket-queue=8KiB", want: `-socket-queue "8KiB": expected a size from 16KiB to 64MiB, such as 262144, 256KiB or 1MiB`},
+		{args: "-socket-subscriptions=0", want: `-socket-subscriptions "0": expected a number from 1 to 10000`},
+		{args: "-socket-executions=-1", want: `-socket-executions "-1": expected a number from 1 to 1000`},
+		{args: "-socket-ping=0s", want: `-socket-ping "0s": expected a duration from 1s to 10m, such as 25s or 1m30s`},
+		{args: "-socket-ping=25", want: `-socket-ping "25": expected a duration from 1s to 10m, such as 25s or 1m30s`},
+		{env: "TIDINGS_SOCKET_WRITE=11m", want: `TIDINGS_SOCKET_WRITE "11m": expected a duration from 1s to 10m, such as 10s or 1m30s`},
 		{args: "-log=warning", want: `-log "warning": expected debug, info, warn or error`},
 		{args: "-log-format=xml", want: `-log-format "xml": expected auto, text or json`},
 		{env: "TIDINGS_DEMO=please", want: `TIDINGS_DEMO "please": expected true or false`},
@@ -192,6 +216,11 @@ func TestRefused(t *testing.T) {
 		{args: "-database=postgres://h/d?password=hunter2;x", want: "-database: " + errPostgres.Error()},
 		{env: "TIDINGS_DATABASE=" + pgURL, want: "TIDINGS_DATABASE: Postgres needs a secret, the same for all nodes: set TIDINGS_SECRET to the output of: openssl rand -base64 32"},
 		{args: "-demo", env: "TIDINGS_DATABASE=" + pgURL, want: "-demo: the demo runs on a throw-away database of its own; leave out TIDINGS_DATABASE"},
+		{args: "-database-listen=" + pgURL, want: "-database-listen: only with a Postgres database is there something to listen to; leave it out"},
+		{args: "-demo", env: "TIDINGS_DATABASE_LISTEN=" + pgURL, want: "TIDINGS_DATABASE_LISTEN: only with a Postgres database is there something to listen to; leave it out"},
+		{args: "-database-listen=sqlite:hunter2.db|-database=" + pgURL + "|-secret=" + secret, want: "-database-listen: expected postgres://user:password@host:5432/name"},
+		{args: "-database-listen=hunter2|-database=" + pgURL + "|-secret=" + secret, want: "-database-listen: expected postgres://user:password@host:5432/name"},
+		{args: "-database-listen=postgres://u:1#hunter2@h/d|-database=" + pgURL + "|-secret=" + secret, want: "-database-listen: " + errPostgres.Error()},
 		{args: "-demo|-database=sqlite:tidings.db", want: "-demo: the demo runs on a throw-away database of its own; leave out -database"},
 		{env: "TIDINGS_SECRET=hunter2", want: "TIDINGS_SECRET: secret 1 has 7 bytes, it takes at least 32: make one with: openssl rand -base64 32"},
 		{args: "-secret=" + secret + ",", want: "-secret: secret 2 has 0 bytes, it takes at least 32: make one with: openssl rand -base64 32"},
@@ -229,7 +258,7 @@ func TestWarnings(t *testing.T) {
 // TestNothingSecretIsShown prints and logs a config in every way there is.
 func TestNothingSecretIsShown(t *testing.T) {
 	for _, url := range []string{pgURL, "postgresql://db.example.org/tidings?password=hunter2"} {
-		c, err := Parse([]string{"-database", url, "-secret", secret}, nil)
+		c, err := Parse([]string{"-database", url, "-database-listen", url, "-secret", secret}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -153,12 +154,30 @@ var groups = []group{
 		count("max-directives", 50, 1, 10_000, "The most directives in an operation, counted in the same way", func(c *Config) *int { return &c.Limits.Directives }),
 		count("max-cost", 20_000, 1, 1_000_000_000, "The dearest operation, in points: about one for each row that it can read, by @cost and @listSize in the schema", func(c *Config) *int { return &c.Limits.Cost }),
 	}},
+	{"Limits of a socket", []*setting{
+		size("socket-message", "256KiB", 1<<10, 16<<20, "The largest message from a client", func(c *Config) *int64 { return &c.Socket.Message }),
+		size("socket-queue", "1MiB", 16<<10, 64<<20, "What may wait for a client that reads slowly; what its subscriptions have beyond that waits in the log", func(c *Config) *int64 { return &c.Socket.Queue }),
+		count("socket-subscriptions", 128, 1, 10_000, "The most subscriptions", func(c *Config) *int { return &c.Socket.Subscriptions }),
+		count("socket-executions", 16, 1, 1000, "The most operations that run at once; more wait", func(c *Config) *int { return &c.Socket.Executions }),
+		patience("socket-init", "10s", "How long a client may take to its connection_init", func(c *Config) *time.Duration { return &c.Socket.Init }),
+		patience("socket-ping", "25s", "How often a client is asked whether it is there; less than what proxies in front allow a connection to be idle", func(c *Config) *time.Duration { return &c.Socket.Ping }),
+		patience("socket-pong", "10s", "How long it may take to answer", func(c *Config) *time.Duration { return &c.Socket.Pong }),
+		patience("socket-write", "10s", "How long it may take nothing of what is written to it", func(c *Config) *time.Duration { return &c.Socket.Write }),
+	}},
 	{"Data", []*setting{
 		{
 			name: "database", arg: "url", initial: "sqlite:tidings.db", whole: true,
 			help: "Where the data is: sqlite:file.db, sqlite:/absolute/file.db, or postgres://user:password@host:5432/name.",
 			set: func(c *Config, v string) (err error) {
 				c.Database, err = parseDatabase(v)
+				return err
+			},
+		},
+		{
+			name: "database-listen", arg: "url", unset: "as -database", whole: true,
+			help: "Where a node listens for what others have written (LISTEN), if -database leads to a pooler that gives connections out for a transaction each, as PgBouncer in transaction mode: the same Postgres database without the pooler. Without it, or while it can't be reached, nodes look every 250ms.",
+			set: func(c *Config, v string) (err error) {
+				c.Listen, err = parseListen(v)
 				return err
 			},
 		},
@@ -227,6 +246,30 @@ func count(name string, initial, least, most int, help string, field func(*Confi
 		help: fmt.Sprintf("%s; from %d to %d.", help, least, most),
 		set: func(c *Config, v string) (err error) {
 			*field(c), err = parseCount(v, least, most)
+			return err
+		},
+	}
+}
+
+// size is a setting in bytes, from least to most.
+func size(name, initial string, least, most int64, help string, field func(*Config) *int64) *setting {
+	return &setting{
+		name: name, arg: "size", initial: initial,
+		help: fmt.Sprintf("%s; from %dKiB to %dMiB.", help, least>>10, most>>20),
+		set: func(c *Config, v string) (err error) {
+			*field(c), err = parseSize(v, least, most)
+			return err
+		},
+	}
+}
+
+// patience is a setting that is how long to wait for a client.
+func patience(name, initial, help string, field func(*Config) *time.Duration) *setting {
+	return &setting{
+		name: name, arg: "duration", initial: initial,
+		help: fmt.Sprintf("%s; from %s to %s.", help, short(minPatience), short(maxPatience)),
+		set: func(c *Config, v string) (err error) {
+			*field(c), err = parseDuration(v, minPatience, maxPatience, initial+" or 1m30s")
 			return err
 		},
 	}
@@ -341,6 +384,9 @@ func (c *Config) check(from map[string]string) error {
 			return fmt.Errorf("%s: the demo's database is gone when it ends, and so would its admin be; leave it out", from["demo"])
 		}
 		c.Database = Database{}
+	}
+	if source, ok := from["database-listen"]; ok && c.Listen != (Database{}) && c.Database.Dialect != Postgres {
+		return fmt.Errorf("%s: only with a Postgres database is there something to listen to; leave it out", source)
 	}
 	if c.Admin == "" && c.Database.Dialect == Postgres && len(c.Secrets) == 0 {
 		return fmt.Errorf("%s: Postgres needs a secret, the same for all nodes: set %sSECRET to the output of: openssl rand -base64 32",

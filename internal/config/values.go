@@ -22,6 +22,8 @@ const MinSecret = 32
 const (
 	minRetention = time.Hour
 	maxDrain     = time.Hour
+	minPatience  = time.Second
+	maxPatience  = 10 * time.Minute
 )
 
 var (
@@ -164,6 +166,18 @@ func parseDatabase(s string) (Database, error) {
 		return Database{}, fmt.Errorf("expected sqlite:file or postgres://…; did you mean sqlite:%s?", bare(s))
 	}
 	return Database{}, errors.New("expected sqlite:file or postgres://user:password@host:5432/name")
+}
+
+// parseListen takes the URL of a Postgres, or nothing.
+func parseListen(s string) (Database, error) {
+	if s == "" {
+		return Database{}, nil
+	}
+	d, err := parseDatabase(s)
+	if err == nil && d.Dialect != Postgres || err != nil && !errors.Is(err, errPostgres) {
+		return Database{}, errors.New("expected postgres://user:password@host:5432/name")
+	}
+	return d, err
 }
 
 // parsePostgresURL refuses what url.Parse takes but a password with unescaped

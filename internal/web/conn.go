@@ -47,9 +47,10 @@ type conn struct {
 
 	// Under line.mu.
 	operations    []*operation
-	subscriptions int      // of operations, those known to be subscriptions
-	leaving       *goodbye // set once it ends as soon as its operations have
-	closed        int      // the code it was shut with; 0: it wasn't, or not yet
+	subscriptions int       // of operations, those known to be subscriptions
+	leaving       *goodbye  // set once it ends as soon as its operations have
+	closed        int       // the code it was shut with; 0: it wasn't, or not yet
+	expires       time.Time // the viewer's access token; zero: never
 	initTimer     *time.Timer
 	expiryTimer   *time.Timer
 	revokeTimer   *time.Timer
@@ -79,7 +80,7 @@ func newConn(s *Server, ws *websocket.Conn, in *bufio.Reader, nc net.Conn, clien
 func (c *conn) serve() {
 	switch {
 	case c.server.sockets.isDraining():
-		c.shut(closeGoingAway, "The server is going away")
+		c.shut(closeGoingAway, goingAway)
 	case c.ws.Subprotocol() != subprotocol:
 		c.shut(closeNoSubprotocol, "Subprotocol not acceptable")
 	default:
@@ -91,7 +92,7 @@ func (c *conn) serve() {
 	}
 
 	c.ws.SetPongHandler(func(string) error { c.alive(); return nil })
-	c.ws.SetPingHandler(func(payload string) error { c.pong([]byte(payload)); return nil })
+	c.ws.SetPingHandler(func(payload string) error { c.answerPing([]byte(payload)); return nil })
 	c.ws.SetCloseHandler(func(int, string) error { return nil }) // reading sees the code, too
 	c.attend()
 }
@@ -211,7 +212,7 @@ func (c *conn) handle(kind int, text []byte) {
 	case "connection_init":
 		c.init(m)
 	case "ping":
-		c.send(pongFrame(m.payload))
+		c.pong(m.payload)
 	case "subscribe":
 		if !c.acknowledged {
 			c.shut(closeUnauthorized, "Unauthorized")
@@ -245,17 +246,12 @@ func (c *conn) init(m message) {
 		return
 	}
 	c.seats = append(c.seats, leave)
+	c.expireAt(c.viewer.Expires)
+	c.viewer.Expires = time.Time{} // it may be renewed
 	c.mu.Lock()
 	c.initTimer = nil
 	c.values = auth.WithViewer(c.values, c.viewer)
 	c.mu.Unlock()
-	if !c.viewer.Expires.IsZero() {
-		c.mu.Lock()
-		c.expiryTimer = time.AfterFunc(time.Until(c.viewer.Expires), func() {
-			c.shut(closeForbidden, "The access token has expired")
-		})
-		c.mu.Unlock()
-	}
 	if c.viewer.SignedIn() {
 		c.unwatch = c.server.guard.Watch(c.viewer.Session, func() { c.shutOut(errNoViewer) })
 	}
@@ -362,7 +358,10 @@ func (c *conn) completion(id string) []byte { return completeFrame(id) }
 
 func (c *conn) failure(id string, errs gqlerror.List) []byte { return errorFrame(id, errs) }
 
-func (c *conn) goAway() { c.shut(closeGoingAway, "The server is going away") }
+func (c *conn) goAway() { c.leave(goodbye{closeGoingAway, goingAway}) }
+
+// goingAway is the reason of closeGoingAway.
+const goingAway = "The server is going away"
 
 // goodbye is what a socket is closed with.
 type goodbye struct {

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"tidings/internal/auth"
 )
 
 // line is what a connection is to the operations that it carries, whether it is a socket (conn) or a response (stream).
@@ -40,9 +42,11 @@ type transport interface {
 	countSubscription(op *operation) error
 	// forget says that op has ended, or that what ends it goes out now.
 	forget(op *operation)
-	// shutOut ends the connection of a viewer who is none any more, for an error of Server.current.
+	// current returns what has become of the viewer of one of the operations, as Server.current does.
+	current(auth.Viewer) (auth.Viewer, error)
+	// shutOut ends the connection of a viewer who is none any more, for an error of current.
 	shutOut(err error)
-	// goAway ends the connection because this node goes away.
+	// goAway ends the connection, when what else it is answering has been, because this node goes away.
 	goAway()
 }
 

@@ -109,8 +109,8 @@ func decodeMessage(text []byte) (m message, err error) {
 	return m, err
 }
 
-// authorizations returns the values of "authorization", in any case, of a
-// connection_init's payload: at its top or, if there is none, under "headers".
+// authorizations returns the values of "authorization", in any case, of the
+// payload of a connection_init or a ping: at its top or, if there is none, under "headers".
 // Null and empty ones are none. What is not a string can't be a token, and is
 // returned as one that isn't good. Of several that differ two are returned: that
 // is too many already, and to compare all would take long.
@@ -155,11 +155,15 @@ func authorizations(payload json.RawMessage) []string {
 // the Authorization headers of its upgrade. In connection_init the word
 // "Bearer" may be left out.
 func (s *Server) socketViewer(payload json.RawMessage, headers []string) (auth.Viewer, error) {
-	given := authorizations(payload)
-	switch {
-	case len(given) == 0:
-		return s.viewer(headers)
-	case len(given) == 1 && !strings.ContainsAny(given[0], " \t"):
+	if given := authorizations(payload); len(given) > 0 {
+		return s.givenViewer(given)
+	}
+	return s.viewer(headers)
+}
+
+// givenViewer returns who asks by the authorizations of a payload.
+func (s *Server) givenViewer(given []string) (auth.Viewer, error) {
+	if len(given) == 1 && !strings.ContainsAny(given[0], " \t") {
 		return s.verify(given[0])
 	}
 	return s.viewer(given)
@@ -170,7 +174,7 @@ func ackFrame() []byte {
 	return textFrame(32, func(b []byte) []byte { return append(b, `{"type":"connection_ack"}`...) })
 }
 
-// pongFrame answers ping with its own payload.
+// pongFrame answers ping.
 func pongFrame(payload json.RawMessage) []byte {
 	return textFrame(len(payload)+32, func(b []byte) []byte {
 		b = append(b, `{"type":"pong"`...)

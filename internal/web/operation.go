@@ -152,7 +152,7 @@ func (op *operation) run(ctx context.Context, p *graphql.RawParams) string {
 	if err != nil {
 		return op.abandoned()
 	}
-	viewer, err := op.conn.server.current(auth.ViewerFrom(ctx))
+	viewer, err := op.conn.current(auth.ViewerFrom(ctx))
 	if err != nil {
 		done()
 		op.conn.shutOut(err)

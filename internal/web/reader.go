@@ -84,12 +84,12 @@ func (c *conn) nextPing(n int) error {
 	for i := range payload {
 		payload[i] ^= key[i%len(key)]
 	}
-	c.pong(payload)
+	c.answerPing(payload)
 	_, err = c.in.Discard(n)
 	return err
 }
 
-func (c *conn) pong(payload []byte) {
+func (c *conn) answerPing(payload []byte) {
 	c.alive()
 	_ = pace(c.ctx, 1) // it fails only if the socket ends
 	c.send(controlFrame(websocket.PongMessage, payload))

@@ -267,6 +267,8 @@ func (c *stream) forget(*operation) {
 	}
 }
 
+func (c *stream) current(v auth.Viewer) (auth.Viewer, error) { return c.server.current(v) }
+
 func (c *stream) shutOut(error) { c.end() }
 
 func (c *stream) goAway() { c.end() }

@@ -29,8 +29,15 @@ func (e *refusedError) Error() string { return e.response.Errors.Error() }
 //
 // What everyone would get alike is asked for as an anonymous visitor. Who is
 // signed in and may see more asks for themselves if that is refused.
+//
+// While the server drains nothing is subscribed to any more: the connection leaves
+// now, before its turn, so that its client asks the next server.
 func (op *operation) open(ctx context.Context) (at event.Cursor, err error) {
 	c := op.conn
+	if c.server.sockets.isDraining() {
+		c.goAway()
+		return at, errEnded
+	}
 	if err := c.countSubscription(op); err != nil {
 		return at, err
 	}
@@ -139,7 +146,7 @@ func (op *operation) followed(ctx context.Context, err error) string {
 // over ends a subscription whose group is over, or goes on in a group of the
 // viewer's own if that may see more.
 func (op *operation) over(ctx context.Context, at event.Cursor) string {
-	if viewer, err := op.conn.server.current(auth.ViewerFrom(ctx)); op.shared && err == nil && viewer.SignedIn() {
+	if viewer, err := op.conn.current(auth.ViewerFrom(ctx)); op.shared && err == nil && viewer.SignedIn() {
 		op.shared = false
 		ctx = auth.WithViewer(ctx, viewer)
 		request, err := op.prepare(ctx)

@@ -141,6 +141,9 @@ func (w *world) Current(v auth.Viewer) (auth.Viewer, error) {
 	if w.ended[v.Session] {
 		return auth.Viewer{}, errors.New("ended")
 	}
+	if !v.Expires.IsZero() && !time.Now().Before(v.Expires) {
+		return auth.Viewer{}, auth.ErrToken
+	}
 	return v, nil
 }
 
