@@ -9,7 +9,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -57,10 +56,7 @@ func (s *statements) take() int {
 // TestStatementsOfAnEvent: what an event asks of the database does not depend on how many are told of it: 2,000 at most, or
 // 10,000 with TIDINGS_TEST_LONG.
 func TestStatementsOfAnEvent(t *testing.T) {
-	most := 2_000
-	if os.Getenv("TIDINGS_TEST_LONG") != "" {
-		most = 10_000
-	}
+	most := testkit.Of(2_000, 10_000)
 	everywhere(t, func(w *world) {
 		moved := new(wake.Signal)
 		quiet := slog.New(slog.DiscardHandler)
