@@ -35,11 +35,17 @@ type node struct {
 
 func start(t testing.TB, s *store.Store, o live.Options) *node {
 	t.Helper()
+	return startNode(t, s, o, true)
+}
+
+// startNode starts a node that tells others on its Postgres, and hears of them, or doesn't.
+func startNode(t testing.TB, s *store.Store, o live.Options, notifies bool) *node {
+	t.Helper()
 	var moved wake.Signal
 	quiet := slog.New(slog.DiscardHandler)
 	lo := eventlog.Options{Wake: moved.Wake, Logger: quiet}
 	var listener *wake.Postgres
-	if s.Dialect() == dialect.Postgres {
+	if notifies && s.Dialect() == dialect.Postgres {
 		var err error
 		if listener, err = wake.NewPostgres(s.DSN(), s.Client(), quiet); err != nil {
 			t.Fatal(err)
@@ -113,16 +119,20 @@ func next(t testing.TB, s *live.Subscription) event.Event {
 // Every place of a stream, by cursor and by the item's id, while writes go on: the exact suffix.
 func TestResumeOnADatabase(t *testing.T) {
 	testkit.Stores(t, func(t *testing.T, s *store.Store) {
-		n := start(t, s, live.Options{Page: 32, Pending: 8})
-		const before, during = 200, 60
+		n := start(t, s, live.Options{Page: testkit.Of(32, 256), Pending: 8})
+		before, during := testkit.Of(200, 10_000), testkit.Of(60, 2_000)
 		first := n.subscribe(t, "")
 		var places []string
-		for _, e := range n.write(t, before) {
+		var behind []int64 // which event each place is
+		for i, e := range n.write(t, before) {
 			got := next(t, first)
 			if got.ID != e.ID {
 				t.Fatalf("event %d is another one", got.Position)
 			}
-			places = append(places, first.Cursor(got), gid.CommentOf(e.Subject).String())
+			places, behind = append(places, first.Cursor(got)), append(behind, got.Position)
+			if i%testkit.Of(1, 10) == 0 {
+				places, behind = append(places, gid.CommentOf(e.Subject).String()), append(behind, got.Position)
+			}
 		}
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -137,7 +147,7 @@ func TestResumeOnADatabase(t *testing.T) {
 				return err
 			}
 			defer s.Close()
-			for position := int64(i/2) + 2; position <= before+during; position++ {
+			for position := behind[i] + 1; position <= int64(before+during); position++ {
 				if e, err := s.Next(t.Context()); err != nil || e.Position != position {
 					return fmt.Errorf("event %d, %w; want %d", e.Position, err, position)
 				}
@@ -149,7 +159,7 @@ func TestResumeOnADatabase(t *testing.T) {
 			all.Go(func() {
 				for i := int(taken.Add(1)) - 1; i < len(places); i = int(taken.Add(1)) - 1 {
 					if err := resume(i); err != nil {
-						t.Errorf("behind %d: %v", i/2+1, err)
+						t.Errorf("behind %d: %v", behind[i], err)
 					}
 				}
 			})
@@ -237,6 +247,31 @@ func TestTwoNodes(t *testing.T) {
 	}
 	subs = subs[1:]
 	through(b)
+}
+
+// TestNobodyNotifies: where NOTIFY is never sent, what is written through one node comes to the other's subscribers all the
+// same, at the pace of polling.
+func TestNobodyNotifies(t *testing.T) {
+	dsn := testkit.MigratedPostgres(t)
+	a, b := startNode(t, openStore(t, dsn), live.Options{}, false), startNode(t, openStore(t, dsn), live.Options{}, false)
+	near, far := a.subscribe(t, ""), b.subscribe(t, "")
+	var slowest time.Duration
+	for range 20 {
+		es := a.write(t, 5)
+		begin := time.Now()
+		for _, s := range []*live.Subscription{near, far} {
+			for _, e := range es {
+				if got := next(t, s); got.ID != e.ID {
+					t.Fatalf("event %d is another one", got.Position)
+				}
+			}
+		}
+		slowest = max(slowest, time.Since(begin))
+	}
+	if slowest > 3*time.Second {
+		t.Errorf("it took %s, which is not polling", slowest)
+	}
+	t.Logf("without notifications it takes %s at most", slowest)
 }
 
 // What is printed is the time from before the commit to the return of Next, on an idle machine.
