@@ -88,6 +88,9 @@ func TestFollowFromEveryCursor(t *testing.T) {
 			places = append(places, c)
 		}
 		g, err := n.hub.Group(t.Context(), live.Key{1}, event.CommentsOn(post), func(_ context.Context, e event.Event, _ string) ([]byte, bool, error) {
+			if e.Position > int64(before) {
+				time.Sleep(rand.N(2 * time.Millisecond)) // so that the log, the hub, the group and who follows are each elsewhere
+			}
 			return fmt.Append(nil, e.Position), false, nil
 		})
 		if err != nil {
@@ -104,9 +107,11 @@ func TestFollowFromEveryCursor(t *testing.T) {
 			s.follow(at)
 			sinks = append(sinks, s)
 		}
-		for range during {
-			n.write(t, 1)
-			time.Sleep(time.Millisecond) // the writes last as long as the readers
+		for left := during; left > 0; {
+			burst := 1 + rand.N(min(left, 12))
+			n.write(t, burst)
+			left -= burst
+			time.Sleep(rand.N(10 * time.Millisecond)) // the writes last as long as the readers
 		}
 		patience := time.After(testkit.Of(time.Minute, 20*time.Minute))
 		for i, s := range sinks {
