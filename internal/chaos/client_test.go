@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tidings/internal/config"
 	"tidings/internal/testkit"
@@ -106,8 +107,11 @@ type told struct {
 // until takes what is said until something is; but for connections, closes and failures it is all kept.
 func (p *told) until(what string, is func(said) bool) {
 	p.t.Helper()
-	for {
+	for begin := time.Now(); ; {
 		line := p.p.Line()
+		if time.Since(begin) > patience {
+			p.t.Fatalf("waiting for %s it said %s last", what, line)
+		}
 		var s said
 		if err := json.Unmarshal([]byte(line), &s); err != nil || s.Error != "" || s.Complete {
 			p.t.Fatalf("waiting for %s it said %s, %v", what, line, err)
