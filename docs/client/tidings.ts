@@ -48,7 +48,10 @@ export interface Follow<Data> {
   next(data: Data): void;
   /** It is over: with errors, or because there is nothing more to be seen (a post was taken back). It is not called by stop. */
   ended(errors?: readonly GraphQLError[]): void;
-  /** Where to keep the cursor of the last item that next has taken, such as localStorage, for the next page to go on. */
+  /**
+   * Where to keep the cursor of the last item that next has taken, such as localStorage, so that another page goes on
+   * behind it and doesn't load. It belongs with the items: keep it where they are kept, or leave it out.
+   */
   store?: { get(): string | null; set(cursor: string): void };
 }
 
