@@ -120,7 +120,7 @@ func next(t testing.TB, s *live.Subscription) event.Event {
 func TestResumeOnADatabase(t *testing.T) {
 	testkit.Stores(t, func(t *testing.T, s *store.Store) {
 		n := start(t, s, live.Options{Page: testkit.Of(32, 256), Pending: 8})
-		before, during := testkit.Of(200, 10_000), testkit.Of(60, 2_000)
+		before := testkit.Of(100, 10_000)
 		first := n.subscribe(t, "")
 		var places []string
 		var behind []int64 // which event each place is
@@ -134,26 +134,35 @@ func TestResumeOnADatabase(t *testing.T) {
 				places, behind = append(places, gid.CommentOf(e.Subject).String()), append(behind, got.Position)
 			}
 		}
-		var all sync.WaitGroup
-		all.Go(func() {
-			for range during {
+		var written atomic.Int64 // all of these are in the log, or will be
+		written.Store(int64(before))
+		done, writing := make(chan struct{}), sync.WaitGroup{}
+		writing.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(testkit.Of(2*time.Millisecond, 20*time.Millisecond)):
+				}
 				n.write(t, 1)
-				time.Sleep(5 * time.Millisecond) // the writes last as long as the readers
+				written.Add(1)
 			}
 		})
 		resume := func(i int) error {
+			last := written.Load() + 5 // some of which are not written yet
 			s, err := n.hub.Subscribe(t.Context(), live.Request{Topic: event.CommentsOn(post), After: &places[i]})
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			for position := behind[i] + 1; position <= int64(before+during); position++ {
+			for position := behind[i] + 1; position <= last; position++ {
 				if e, err := s.Next(t.Context()); err != nil || e.Position != position {
 					return fmt.Errorf("event %d, %w; want %d", e.Position, err, position)
 				}
 			}
 			return nil
 		}
+		var all sync.WaitGroup
 		var taken atomic.Int64
 		for range 16 {
 			all.Go(func() {
@@ -165,6 +174,9 @@ func TestResumeOnADatabase(t *testing.T) {
 			})
 		}
 		all.Wait()
+		close(done)
+		writing.Wait()
+		t.Logf("resumed at %d places, while %d events were written", len(places), written.Load()-int64(before))
 	})
 }
 

@@ -111,7 +111,7 @@ func TestFollowFromEveryCursor(t *testing.T) {
 			burst := 1 + rand.N(min(left, 12))
 			n.write(t, burst)
 			left -= burst
-			time.Sleep(rand.N(10 * time.Millisecond)) // the writes last as long as the readers
+			time.Sleep(rand.N(testkit.Of(10*time.Millisecond, 2*time.Second))) // the writes last about as long as the readers
 		}
 		patience := time.After(testkit.Of(time.Minute, 20*time.Minute))
 		for i, s := range sinks {
