@@ -9,7 +9,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -54,38 +53,57 @@ func (s *statements) take() int {
 	return n
 }
 
+// serve serves subscriptions until end. The log asks by client.
+func (w *world) serve(client *ent.Client, o live.Options) (events *eventlog.Log, url string, end func()) {
+	w.t.Helper()
+	moved := new(wake.Signal)
+	quiet := slog.New(slog.DiscardHandler)
+	events = eventlog.New(client, w.store.Dialect(), eventlog.Options{Wake: moved.Wake, Logger: quiet})
+	woken, _ := moved.Wait()
+	o.Logger = quiet
+	hub := live.New(events, woken, o)
+	schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{Ent: w.store.Client().Debug(), Log: events}})
+	server, err := web.New(web.Options{Schema: schema, Hub: hub, Guard: w.guard, Log: quiet, Presenter: graph.Presenter(quiet)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	for _, run := range []func(context.Context) error{events.Run, hub.Run} {
+		parts.Go(func() { _ = run(ctx) })
+	}
+	served := httptest.NewServer(server)
+	return events, served.URL, func() {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = server.Drain(over)
+		served.Close()
+		stop()
+		parts.Wait()
+	}
+}
+
+// announce writes a comment and its event.
+func (w *world) announce(events *eventlog.Log, post gid.Post, author gid.User) string {
+	w.t.Helper()
+	id := gid.NewComment()
+	err := events.Write(auth.AsSystem(w.t.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+		err := tx.Comment.Create().SetID(id).SetAuthorID(author).SetPostID(post).SetContent("a comment").Exec(ctx)
+		return []event.Event{event.NewCommentAdded(id, post)}, err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id.String()
+}
+
 // TestStatementsOfAnEvent: what an event asks of the database does not depend on how many are told of it: 2,000 at most, or
 // 10,000 with TIDINGS_TEST_LONG.
 func TestStatementsOfAnEvent(t *testing.T) {
-	most := 2_000
-	if os.Getenv("TIDINGS_TEST_LONG") != "" {
-		most = 10_000
-	}
+	most := testkit.Of(2_000, 10_000)
 	everywhere(t, func(w *world) {
-		moved := new(wake.Signal)
-		quiet := slog.New(slog.DiscardHandler)
-		events := eventlog.New(w.store.Client(), w.store.Dialect(), eventlog.Options{Wake: moved.Wake, Logger: quiet})
-		woken, _ := moved.Wait()
-		hub := live.New(events, woken, live.Options{Logger: quiet})
-		schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{Ent: w.store.Client().Debug(), Log: events}})
-		server, err := web.New(web.Options{Schema: schema, Hub: hub, Guard: w.guard, Log: quiet, Presenter: graph.Presenter(quiet)})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(context.Background())
-		var parts sync.WaitGroup
-		for _, run := range []func(context.Context) error{events.Run, hub.Run} {
-			parts.Go(func() { _ = run(ctx) })
-		}
-		served := httptest.NewServer(server)
-		defer func() {
-			over, cancel := context.WithCancel(context.Background())
-			cancel()
-			_ = server.Drain(over)
-			served.Close()
-			stop()
-			parts.Wait()
-		}()
+		events, url, end := w.serve(w.store.Client(), live.Options{})
+		defer end()
 		asked := new(statements)
 		log.SetOutput(asked)
 		defer log.SetOutput(io.Discard)
@@ -95,18 +113,6 @@ func TestStatementsOfAnEvent(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		comment := func() string {
-			id := gid.NewComment()
-			err := events.Write(auth.AsSystem(w.t.Context()), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-				err := tx.Comment.Create().SetID(id).SetAuthorID(author).SetPostID(post).SetContent("a comment").Exec(ctx)
-				return []event.Event{event.NewCommentAdded(id, post)}, err
-			})
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			return id.String()
-		}
-
 		// From here on, so that none is told too late to be told at all.
 		head, err := events.Head(w.t.Context())
 		if err != nil {
@@ -119,7 +125,7 @@ func TestStatementsOfAnEvent(t *testing.T) {
 		for _, n := range []int{1, 100, most} {
 			for open < n {
 				more := min(n-open, perSocket)
-				sockets[w.listen(served.URL, post, head.String(), more)] = more
+				sockets[w.listen(url, post, head.String(), more)] = more
 				open += more
 			}
 			// Those who have just come read what they missed, each at their own pace: that is another matter, and over after an
@@ -127,7 +133,7 @@ func TestStatementsOfAnEvent(t *testing.T) {
 			asks := 0
 			for range 5 {
 				asked.take()
-				id := comment()
+				id := w.announce(events, post, author)
 				for c, subscriptions := range sockets {
 					drain(w.t, c, id, subscriptions)
 				}
@@ -147,26 +153,38 @@ func TestStatementsOfAnEvent(t *testing.T) {
 // listen opens a socket with subscriptions to a post's comments.
 func (w *world) listen(url string, post gid.Post, after string, subscriptions int) *websocket.Conn {
 	w.t.Helper()
+	c := w.connect(url)
+	w.subscribe(c, post, after, subscriptions)
+	return c
+}
+
+// connect opens a socket that is acknowledged.
+func (w *world) connect(url string) *websocket.Conn {
+	w.t.Helper()
 	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
 	c, _, err := dialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/graphql", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { c.Close() })
-	send := func(m map[string]any) {
-		if err := c.WriteJSON(m); err != nil {
-			w.t.Fatal(err)
-		}
+	if err := c.WriteJSON(map[string]any{"type": "connection_init"}); err != nil {
+		w.t.Fatal(err)
 	}
-	send(map[string]any{"type": "connection_init"})
 	if _, _, err := c.ReadMessage(); err != nil {
 		w.t.Fatal(err)
 	}
-	for i := range subscriptions {
-		send(map[string]any{"id": fmt.Sprint(i), "type": "subscribe", "payload": map[string]any{
-			"query": `subscription($p: ID!, $c: Cursor) { commentAdded(postId: $p, after: $c) { id content author { username } post { title } } }`, "variables": map[string]any{"p": post.String(), "c": after}}})
-	}
 	return c
+}
+
+func (w *world) subscribe(c *websocket.Conn, post gid.Post, after string, subscriptions int) {
+	w.t.Helper()
+	for i := range subscriptions {
+		err := c.WriteJSON(map[string]any{"id": fmt.Sprint(i), "type": "subscribe", "payload": map[string]any{
+			"query": `subscription($p: ID!, $c: Cursor) { commentAdded(postId: $p, after: $c) { id content author { username } post { title } } }`, "variables": map[string]any{"p": post.String(), "c": after}}})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // drain reads a socket until so many were told of a comment; others that they are told of don't count.

@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,26 +22,42 @@ import (
 	"tidings/internal/testkit/checker"
 )
 
+// place is where visits go: the last post but one, and one with many behind it.
+type place struct{ address, post, early string }
+
 // visits are the ways in which a connection is opened and closed.
-var visits = map[string]func(address, post string) error{
-	"goes without a word": func(address, _ string) error {
-		nc, err := net.Dial("tcp", address)
+var visits = map[string]func(to place) error{
+	"goes without a word":        func(to place) error { return breakOff(to, "") },
+	"says half a request":        func(to place) error { return breakOff(to, upgrade[:len(upgrade)-20]) },
+	"goes before it is upgraded": func(to place) error { return breakOff(to, upgrade) },
+	"goes in the midst of a post": func(to place) error {
+		return breakOff(to, "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"query\":")
+	},
+	"goes in the midst of its word": func(to place) error { return breakFrame(to, `{"type":"connection_init"`) },
+	"goes in the midst of a subscribe": func(to place) error {
+		return breakFrame(to, `{"type":"connection_init"}`, `{"id":"1","type":"subscribe","payload":{"query":"subscription { postCr`)
+	},
+	"goes before it is acknowledged": func(to place) error {
+		ws, _, err := dialer.Dial("ws://"+to.address+"/graphql", nil)
 		if err != nil {
 			return err
 		}
-		return nc.Close()
+		defer ws.Close()
+		return write(ws, "connection_init", map[string]any{})
 	},
-	"says half a request": func(address, _ string) error {
-		nc, err := net.Dial("tcp", address)
+	"goes when it has subscribed": func(to place) error {
+		ws, err := dial(context.Background(), "http://"+to.address, "")
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		_, err = fmt.Fprint(nc, "GET /graphql HTTP/1.1\r\nHost: localhost\r\nUpgrade: webso")
-		return err
+		defer ws.Close()
+		return write(ws, "subscribe", map[string]any{"query": queries[checker.PostCreated], "variables": map[string]any{"after": to.early}})
 	},
-	"has no subprotocol": func(address, _ string) error {
-		ws, _, err := new(websocket.Dialer).Dial("ws://"+address+"/graphql", nil)
+	"goes in the midst of what it missed": func(to place) error {
+		return visit(place{to.address, to.early, ""}, func(*websocket.Conn) error { return nil })
+	},
+	"has no subprotocol": func(to place) error {
+		ws, _, err := new(websocket.Dialer).Dial("ws://"+to.address+"/graphql", nil)
 		if err != nil {
 			return err
 		}
@@ -50,22 +67,22 @@ var visits = map[string]func(address, post string) error{
 		}
 		return nil
 	},
-	"is not introduced": func(address, _ string) error {
-		ws, _, err := dialer.Dial("ws://"+address+"/graphql", nil)
+	"is not introduced": func(to place) error {
+		ws, _, err := dialer.Dial("ws://"+to.address+"/graphql", nil)
 		if err != nil {
 			return err
 		}
 		return ws.Close()
 	},
-	"is cut off": func(address, post string) error {
-		return visit(address, post, func(*websocket.Conn) error { return nil })
+	"is cut off": func(to place) error {
+		return visit(to, func(*websocket.Conn) error { return nil })
 	},
-	"is reset": func(address, post string) error {
-		return visit(address, post, func(ws *websocket.Conn) error { return ws.NetConn().(*net.TCPConn).SetLinger(0) })
+	"is reset": func(to place) error {
+		return visit(to, func(ws *websocket.Conn) error { return ws.NetConn().(*net.TCPConn).SetLinger(0) })
 	},
-	"closes": func(address, post string) error { return visit(address, post, goodbye) },
-	"completes and goes": func(address, post string) error {
-		return visit(address, post, func(ws *websocket.Conn) error {
+	"closes": func(to place) error { return visit(to, goodbye) },
+	"completes and goes": func(to place) error {
+		return visit(to, func(ws *websocket.Conn) error {
 			if err := ws.WriteJSON(testkit.Message{ID: "1", Type: "complete"}); err != nil {
 				return err
 			}
@@ -74,14 +91,46 @@ var visits = map[string]func(address, post string) error{
 	},
 }
 
-// visit subscribes, takes a payload, and ends as it is told before the connection is closed.
-func visit(address, post string, end func(*websocket.Conn) error) error {
-	ws, err := dial(context.Background(), "http://"+address, "")
+const upgrade = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+
+// breakOff says something and closes the connection.
+func breakOff(to place, said string) error {
+	nc, err := net.Dial("tcp", to.address)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	_, err = io.WriteString(nc, said)
+	return err
+}
+
+// breakFrame sends messages, of the last of which only the beginning comes, and closes the connection.
+func breakFrame(to place, messages ...string) error {
+	ws, _, err := dialer.Dial("ws://"+to.address+"/graphql", nil)
 	if err != nil {
 		return err
 	}
 	defer ws.Close()
-	if err := write(ws, "subscribe", map[string]any{"query": queries[checker.PostCreated], "variables": map[string]any{"after": post}}); err != nil {
+	last := messages[len(messages)-1]
+	for _, m := range messages[:len(messages)-1] {
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(m)); err != nil {
+			return err
+		}
+	}
+	frame := append([]byte{0x81, 0x80 | 125, 0, 0, 0, 0}, last...) // RFC 6455, 5.2: text, masked with zeros, 125 bytes
+	_, err = ws.NetConn().Write(frame[:min(len(frame), 100)])
+	return err
+}
+
+// visit subscribes, takes a payload, and ends as it is told before the connection is closed.
+func visit(to place, end func(*websocket.Conn) error) error {
+	ws, err := dial(context.Background(), "http://"+to.address, "")
+	if err != nil {
+		return err
+	}
+	defer ws.Close()
+	if err := write(ws, "subscribe", map[string]any{"query": queries[checker.PostCreated], "variables": map[string]any{"after": to.post}}); err != nil {
 		return err
 	}
 	if m, err := read(ws); err != nil || m.Type != "next" {
@@ -123,9 +172,13 @@ func TestConnectionsLeaveNothingBehind(t *testing.T) {
 		}()
 		n := testkit.At(t, a.URL())
 		ada := n.SignUp("ada")
-		first := n.CreatePost(ada, "The first")
-		n.CreatePost(ada, "The second")
-		address := strings.Replace(strings.TrimPrefix(a.URL(), "http://"), "localhost", "127.0.0.1", 1)
+		to := place{early: n.CreatePost(ada, "The first")}
+		for range 100 {
+			n.CreatePost(ada, "One of many")
+		}
+		to.post = n.CreatePost(ada, "The last but one")
+		n.CreatePost(ada, "The last")
+		to.address = strings.Replace(strings.TrimPrefix(a.URL(), "http://"), "localhost", "127.0.0.1", 1)
 		churn := func(connections int) {
 			t.Helper()
 			var left atomic.Int64
@@ -138,7 +191,7 @@ func TestConnectionsLeaveNothingBehind(t *testing.T) {
 							if left.Add(-1) < 0 {
 								return
 							}
-							if err := visit(address, first); err != nil {
+							if err := visit(to); err != nil {
 								t.Errorf("who %s: %v", how, err)
 							}
 						}

@@ -64,6 +64,7 @@ func (s *subscriber) listen(ctx context.Context, p *npmtest.Program) {
 			Connected, Complete, Cut bool
 			Closed                   int
 			Item, Cursor, Error      string
+			Failure                  string
 		}
 		if err := json.Unmarshal([]byte(line), &said); err != nil {
 			said.Error = line
@@ -75,6 +76,10 @@ func (s *subscriber) listen(ctx context.Context, p *npmtest.Program) {
 			s.cut(said.Closed)
 		case said.Item != "":
 			s.got(checker.Delivery{Item: said.Item, Cursor: said.Cursor, At: time.Now()})
+		case said.Failure != "": // which it gets over
+			s.mu.Lock()
+			s.failures++
+			s.mu.Unlock()
 		case said.Complete:
 			s.end(checker.Completed)
 		default:

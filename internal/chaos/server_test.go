@@ -23,16 +23,8 @@ import (
 	"tidings/internal/testkit"
 )
 
-// long lets the tests take the time that their long forms need. It is set by TIDINGS_TEST_LONG.
-var long = os.Getenv("TIDINGS_TEST_LONG") != ""
-
 // of is how much a test does: the long form by request.
-func of[T any](short, longer T) T {
-	if long {
-		return longer
-	}
-	return short
-}
+func of[T any](short, long T) T { return testkit.Of(short, long) }
 
 // built is the server's binary, as people run it.
 var built struct {

@@ -41,6 +41,8 @@ type subscriber struct {
 	last   map[string]int         // how often it got each item
 	closed map[string][]time.Time // when each server closed its connections
 	dials  int
+
+	failures int // of a program that says so
 }
 
 // follow runs until ctx is done.

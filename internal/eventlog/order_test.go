@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,8 +23,8 @@ import (
 )
 
 var (
-	orderEvents = flag.Int("order.events", 30_000, "how many events the test of the order writes")
-	orderTime   = flag.Duration("order.time", 12*time.Second, "how long it writes at most")
+	orderEvents = flag.Int("order.events", testkit.Of(12_000, 300_000), "how many events the test of the order writes")
+	orderTime   = flag.Duration("order.time", testkit.Of(8*time.Second, 20*time.Minute), "how long it writes at most")
 )
 
 const orderWriters = 64
@@ -73,16 +75,28 @@ func (w *witness) judge(seen []event.Event) (missing, doubled, unknown, disorder
 	return len(w.times) - len(once) + unknown, doubled, unknown, disordered
 }
 
-// chaos lets 64 writers write for a while: some roll back by themselves, and the trigger makes the others' commits
-// slow or fail after the event was appended.
-func chaos(t *testing.T, w *witness, table string, s *store.Store, commit func(writer int) func(event.Event) error) {
-	for _, statement := range []string{
+// dither makes transactions slow or fail after their event was appended: on Postgres as they commit, on SQLite, which has
+// one writer, right after the append.
+var dither = map[string][]string{
+	dialect.SQLite: {
+		`CREATE TRIGGER dither AFTER INSERT ON %s WHEN abs(random()) %% 33 = 0 BEGIN SELECT RAISE(ABORT, 'no'); END`,
+	},
+	dialect.Postgres: {
 		`CREATE FUNCTION dither() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF random() < 0.03 THEN RAISE EXCEPTION 'no'; END IF;
 			IF random() < 0.4 THEN PERFORM pg_sleep(random() * random() * 0.03); END IF;
 			RETURN NULL; END $$`,
-		`CREATE CONSTRAINT TRIGGER dither AFTER INSERT ON ` + table + ` DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dither()`,
-	} {
+		`CREATE CONSTRAINT TRIGGER dither AFTER INSERT ON %s DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dither()`,
+	},
+}
+
+// chaos lets 64 writers write for a while: some roll back by themselves, and some are made slow or fail by the database
+// (dither).
+func chaos(t *testing.T, w *witness, table string, s *store.Store, commit func(writer int) func(event.Event) error) {
+	for _, statement := range dither[s.Dialect()] {
+		if strings.Contains(statement, "%s") {
+			statement = fmt.Sprintf(statement, table)
+		}
 		sql(t, s, statement)
 	}
 	var all sync.WaitGroup
@@ -113,78 +127,89 @@ func openWide(t testing.TB, dsn string) *store.Store {
 	return s
 }
 
-// Writers on two nodes, both of which sequence; a reader follows each.
-func TestOrder(t *testing.T) {
-	dsn := testkit.MigratedPostgres(t)
-	var logs [2]*eventlog.Log
-	var stores [2]*store.Store
-	for i := range logs {
-		stores[i] = openWide(t, dsn)
-		logs[i] = open(t, stores[i], eventlog.Options{})
+// follow reads a log from its beginning as a tail does, until done is closed and nothing more comes.
+func follow(t *testing.T, l *eventlog.Log, done <-chan struct{}) (seen []event.Event) {
+	for last := false; ; {
+		page, err := l.Read(context.Background(), int64(len(seen)), 500)
+		if err != nil {
+			t.Errorf("reading behind %d: %v", len(seen), err)
+			return seen
+		}
+		for _, e := range page {
+			if e.Position != int64(len(seen))+1 {
+				t.Errorf("event %d follows %d", e.Position, len(seen))
+			}
+			seen = append(seen, e)
+		}
+		if len(page) > 0 {
+			continue
+		}
+		if last {
+			return seen
+		}
+		select {
+		case <-done:
+			last = true
+		case <-time.After(3 * time.Millisecond):
+		}
 	}
-	w := &witness{times: map[uuid.UUID]span{}}
-	var readers sync.WaitGroup
-	var seen [2][]event.Event
-	done := make(chan struct{})
-	for i, l := range logs {
-		readers.Go(func() {
-			for last := false; ; {
-				page, err := l.Read(context.Background(), int64(len(seen[i])), 500)
-				if err != nil {
-					t.Errorf("reading behind %d: %v", len(seen[i]), err)
-					return
-				}
-				for _, e := range page {
-					if e.Position != int64(len(seen[i]))+1 {
-						t.Errorf("event %d follows %d", e.Position, len(seen[i]))
+}
+
+// Writers on two nodes of a Postgres, both of which sequence, or on the one of a SQLite file; a reader follows each.
+func TestOrder(t *testing.T) {
+	testkit.Stores(t, func(t *testing.T, s *store.Store) {
+		stores := []*store.Store{s}
+		if s.Dialect() == dialect.Postgres {
+			stores = []*store.Store{openWide(t, s.DSN()), openWide(t, s.DSN())}
+		}
+		var logs []*eventlog.Log
+		for _, s := range stores {
+			logs = append(logs, open(t, s, eventlog.Options{}))
+		}
+		w := &witness{times: map[uuid.UUID]span{}}
+		var readers sync.WaitGroup
+		seen, done := make([][]event.Event, len(logs)), make(chan struct{})
+		for i, l := range logs {
+			readers.Go(func() { seen[i] = follow(t, l, done) })
+		}
+		table := map[string]string{dialect.SQLite: "log", dialect.Postgres: "log_inbox"}[s.Dialect()]
+		chaos(t, w, table, stores[0], func(writer int) func(event.Event) error {
+			l := logs[writer%len(logs)]
+			dice := rand.New(rand.NewPCG(2, uint64(writer)))
+			return func(e event.Event) error {
+				return l.Write(context.Background(), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
+					switch dice.IntN(50) {
+					case 0, 1:
+						return nil, errRolledBack
+					case 2:
+						time.Sleep(time.Duration(dice.IntN(2000)) * time.Microsecond)
 					}
-					seen[i] = append(seen[i], e)
-				}
-				if len(page) > 0 {
-					continue
-				}
-				if last {
-					return
-				}
-				select {
-				case <-done:
-					last = true
-				case <-time.After(3 * time.Millisecond):
-				}
+					return []event.Event{e}, nil
+				})
 			}
 		})
-	}
-	chaos(t, w, "log_inbox", stores[0], func(writer int) func(event.Event) error {
-		l := logs[writer%2]
-		dice := rand.New(rand.NewPCG(2, uint64(writer)))
-		return func(e event.Event) error {
-			return l.Write(context.Background(), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-				if dice.IntN(25) == 0 {
-					return nil, errRolledBack
+		if s.Dialect() == dialect.Postgres {
+			eventually(t, "the inbox is empty", func() bool {
+				moved, got, err := eventlog.Move(logs[0], t.Context())
+				if err != nil {
+					t.Fatal(err)
 				}
-				return []event.Event{e}, nil
+				return got && moved == 0
 			})
 		}
-	})
-	eventually(t, "the inbox is empty", func() bool {
-		moved, got, err := eventlog.Move(logs[0], t.Context())
-		if err != nil {
-			t.Fatal(err)
+		close(done)
+		readers.Wait()
+		for i := range seen {
+			missing, doubled, unknown, disordered := w.judge(seen[i])
+			if missing+doubled+unknown+disordered > 0 {
+				t.Errorf("reader %d: of %d events %d missing, %d doubled, %d never committed, %d out of order", i, len(w.times), missing, doubled, unknown, disordered)
+			}
 		}
-		return got && moved == 0
-	})
-	close(done)
-	readers.Wait()
-	for i := range seen {
-		missing, doubled, unknown, disordered := w.judge(seen[i])
-		if missing+doubled+unknown+disordered > 0 {
-			t.Errorf("reader %d: of %d events %d missing, %d doubled, %d never committed, %d out of order", i, len(w.times), missing, doubled, unknown, disordered)
+		if n := *orderEvents / testkit.Of(12, 2); len(w.times) < n {
+			t.Errorf("only %d events were committed, want %d", len(w.times), n)
 		}
-	}
-	if len(w.times) < 1000 {
-		t.Errorf("only %d events were committed", len(w.times))
-	}
-	t.Logf("%d events committed", len(w.times))
+		t.Logf("%d events committed by %d writers", len(w.times), orderWriters)
+	})
 }
 
 // The same writers with a log that anybody would write first: the test must be able to tell.

@@ -35,11 +35,17 @@ type node struct {
 
 func start(t testing.TB, s *store.Store, o live.Options) *node {
 	t.Helper()
+	return startNode(t, s, o, true)
+}
+
+// startNode starts a node that tells others on its Postgres, and hears of them, or doesn't.
+func startNode(t testing.TB, s *store.Store, o live.Options, notifies bool) *node {
+	t.Helper()
 	var moved wake.Signal
 	quiet := slog.New(slog.DiscardHandler)
 	lo := eventlog.Options{Wake: moved.Wake, Logger: quiet}
 	var listener *wake.Postgres
-	if s.Dialect() == dialect.Postgres {
+	if notifies && s.Dialect() == dialect.Postgres {
 		var err error
 		if listener, err = wake.NewPostgres(s.DSN(), s.Client(), quiet); err != nil {
 			t.Fatal(err)
@@ -113,48 +119,64 @@ func next(t testing.TB, s *live.Subscription) event.Event {
 // Every place of a stream, by cursor and by the item's id, while writes go on: the exact suffix.
 func TestResumeOnADatabase(t *testing.T) {
 	testkit.Stores(t, func(t *testing.T, s *store.Store) {
-		n := start(t, s, live.Options{Page: 32, Pending: 8})
-		const before, during = 200, 60
+		n := start(t, s, live.Options{Page: testkit.Of(32, 256), Pending: 8})
+		before := testkit.Of(100, 10_000)
 		first := n.subscribe(t, "")
 		var places []string
-		for _, e := range n.write(t, before) {
+		var behind []int64 // which event each place is
+		for i, e := range n.write(t, before) {
 			got := next(t, first)
 			if got.ID != e.ID {
 				t.Fatalf("event %d is another one", got.Position)
 			}
-			places = append(places, first.Cursor(got), gid.CommentOf(e.Subject).String())
+			places, behind = append(places, first.Cursor(got)), append(behind, got.Position)
+			if i%testkit.Of(1, 10) == 0 {
+				places, behind = append(places, gid.CommentOf(e.Subject).String()), append(behind, got.Position)
+			}
 		}
-		var all sync.WaitGroup
-		all.Go(func() {
-			for range during {
+		var written atomic.Int64 // all of these are in the log, or will be
+		written.Store(int64(before))
+		done, writing := make(chan struct{}), sync.WaitGroup{}
+		writing.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(testkit.Of(2*time.Millisecond, 20*time.Millisecond)):
+				}
 				n.write(t, 1)
-				time.Sleep(5 * time.Millisecond) // the writes last as long as the readers
+				written.Add(1)
 			}
 		})
 		resume := func(i int) error {
+			last := written.Load() + 5 // some of which are not written yet
 			s, err := n.hub.Subscribe(t.Context(), live.Request{Topic: event.CommentsOn(post), After: &places[i]})
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			for position := int64(i/2) + 2; position <= before+during; position++ {
+			for position := behind[i] + 1; position <= last; position++ {
 				if e, err := s.Next(t.Context()); err != nil || e.Position != position {
 					return fmt.Errorf("event %d, %w; want %d", e.Position, err, position)
 				}
 			}
 			return nil
 		}
+		var all sync.WaitGroup
 		var taken atomic.Int64
 		for range 16 {
 			all.Go(func() {
 				for i := int(taken.Add(1)) - 1; i < len(places); i = int(taken.Add(1)) - 1 {
 					if err := resume(i); err != nil {
-						t.Errorf("behind %d: %v", i/2+1, err)
+						t.Errorf("behind %d: %v", behind[i], err)
 					}
 				}
 			})
 		}
 		all.Wait()
+		close(done)
+		writing.Wait()
+		t.Logf("resumed at %d places, while %d events were written", len(places), written.Load()-int64(before))
 	})
 }
 
@@ -237,6 +259,31 @@ func TestTwoNodes(t *testing.T) {
 	}
 	subs = subs[1:]
 	through(b)
+}
+
+// TestNobodyNotifies: where NOTIFY is never sent, what is written through one node comes to the other's subscribers all the
+// same, at the pace of polling.
+func TestNobodyNotifies(t *testing.T) {
+	dsn := testkit.MigratedPostgres(t)
+	a, b := startNode(t, openStore(t, dsn), live.Options{}, false), startNode(t, openStore(t, dsn), live.Options{}, false)
+	near, far := a.subscribe(t, ""), b.subscribe(t, "")
+	var slowest time.Duration
+	for range 20 {
+		es := a.write(t, 5)
+		begin := time.Now()
+		for _, s := range []*live.Subscription{near, far} {
+			for _, e := range es {
+				if got := next(t, s); got.ID != e.ID {
+					t.Fatalf("event %d is another one", got.Position)
+				}
+			}
+		}
+		slowest = max(slowest, time.Since(begin))
+	}
+	if slowest > 3*time.Second {
+		t.Errorf("it took %s, which is not polling", slowest)
+	}
+	t.Logf("without notifications it takes %s at most", slowest)
 }
 
 // What is printed is the time from before the commit to the return of Next, on an idle machine.

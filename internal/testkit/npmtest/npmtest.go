@@ -26,8 +26,9 @@ type Program struct {
 // wait bounds the wait for a line.
 const wait = 60 * time.Second
 
-// Start installs the packages of a folder (package.json, package-lock.json), once a process, and runs one of its
-// programs until the test ends. Where there is no npm the test is skipped (package require).
+// Start installs the packages of a folder (package.json, package-lock.json) and builds what it has to build (its script
+// "build"), once a process, and runs one of its programs until the test ends. Where there is no npm the test is skipped
+// (package require).
 func Start(t testing.TB, folder, program string, args ...string) *Program {
 	t.Helper()
 	dir, err := installed(folder)
@@ -127,10 +128,15 @@ func install(folder string) (string, error) {
 	if err := os.CopyFS(dir, os.DirFS(folder)); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci in %s: %w: %s", filepath.Base(folder), err, out)
+	for _, args := range [][]string{
+		{"ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"},
+		{"run", "build", "--if-present", "--silent"},
+	} {
+		cmd := exec.Command("npm", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("npm %s in %s: %w: %s", args[0], filepath.Base(folder), err, out)
+		}
 	}
 	return dir, nil
 }
