@@ -229,9 +229,10 @@ func (c *readSide) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// Drain ends the sockets: /readyz fails from now on, subscriptions stop, queries
-// and mutations that run are waited for, and each socket is closed with 1001,
-// on which clients come back elsewhere and resume. The closing is spread as
+// Drain ends the sockets and streams: /readyz fails from now on, subscriptions
+// stop, queries and mutations that run are waited for, and each socket is closed
+// with 1001, and each stream without complete, on which clients come back
+// elsewhere and resume. The closing is spread as
 // Options.Spread says. What is left when ctx is over is cut off, and then the
 // error is ctx's. In either case no goroutine of a socket is left, unless one
 // hangs in a resolver that doesn't return when its context ends: that is waited

@@ -116,10 +116,8 @@ func (c *stream) serve(viewer auth.Viewer) {
 	if viewer.SignedIn() {
 		defer c.server.guard.Watch(viewer.Session, c.end)()
 	}
-	if c.send(nil) {
-		c.spawn(func() { c.op.work(c.begin) })
-		c.writeAll()
-	}
+	c.spawn(func() { c.op.work(c.begin) })
+	c.writeAll()
 
 	c.cancel()
 	c.out.end(nil, true)
@@ -135,7 +133,8 @@ func (c *stream) serve(viewer auth.Viewer) {
 	}
 }
 
-// begin makes the subscription a member of its group. It returns as operation.work wants it.
+// begin makes the subscription a member of its group. It returns as operation.work wants it. The response begins when it
+// is known where the subscription does: what is open can be resumed.
 func (c *stream) begin() string {
 	ctx := c.op.ctx
 	at, err := c.op.open(ctx)
