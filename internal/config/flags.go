@@ -107,7 +107,7 @@ var groups = []group{
 		},
 		{
 			name: "address-sockets", arg: "number", initial: "100",
-			help: "How many WebSocket connections one address may have open.",
+			help: "How many connections for subscriptions, WebSockets and streams of events, one address may have open.",
 			set: func(c *Config, v string) (err error) {
 				c.AddressSockets, err = parseCount(v, 1, 1e6)
 				return err
@@ -123,7 +123,7 @@ var groups = []group{
 		},
 		{
 			name: "viewer-sockets", arg: "number", initial: "20",
-			help: "How many WebSocket connections one signed-in viewer may have open.",
+			help: "How many connections for subscriptions one signed-in viewer may have open.",
 			set: func(c *Config, v string) (err error) {
 				c.ViewerSockets, err = parseCount(v, 1, 1e6)
 				return err

@@ -35,7 +35,7 @@ type Points interface {
 type Rates struct {
 	// Addresses and Viewers hold the points. IPv6 addresses count by their /64.
 	Addresses, Viewers Points
-	// AddressSockets and ViewerSockets are how many sockets each may have open. 100 and 20.
+	// AddressSockets and ViewerSockets are how many sockets and streams each may have open. 100 and 20.
 	AddressSockets, ViewerSockets int
 	// Standing is what the open subscriptions of an address may cost together,
 	// each counted with what one of its events costs, and three times that is for
@@ -53,7 +53,7 @@ func newReports() *rate.Buckets {
 	return rate.NewBuckets(rate.Limit{Burst: 1, Refill: 1 / reportEvery.Seconds()}, mostReporters, time.Now)
 }
 
-// meter counts for one request, or for one socket. A nil one counts nothing.
+// meter counts for one request, or for one socket or stream. A nil one counts nothing.
 type meter struct {
 	server  *Server
 	rates   *Rates

@@ -71,6 +71,9 @@ func (s *Server) stream(a answer, viewer auth.Viewer, oc *graphql.OperationConte
 	}
 	s.sockets.add(c)
 	defer s.sockets.remove(c)
+	if s.sockets.isDraining() { // and may have been looking for whom to end before this one was there
+		c.end()
+	}
 	note(a.w, viewer, oc, "stream")
 	a.meter.headers(a.w.Header())
 	c.serve(viewer)
@@ -106,9 +109,6 @@ func (s *Server) newStream(a answer, viewer auth.Viewer, oc *graphql.OperationCo
 
 // serve runs the stream until it has ended. It returns when nothing of it is left.
 func (c *stream) serve(viewer auth.Viewer) {
-	// How long the request may take to be read says nothing of the response. It
-	// fails only where there is no connection to set it on.
-	_ = c.control.SetReadDeadline(time.Time{})
 	eventHeaders(c.w.Header())
 	if !viewer.Expires.IsZero() {
 		defer time.AfterFunc(time.Until(viewer.Expires), c.end).Stop()
@@ -116,10 +116,8 @@ func (c *stream) serve(viewer auth.Viewer) {
 	if viewer.SignedIn() {
 		defer c.server.guard.Watch(viewer.Session, c.end)()
 	}
-	if c.send(nil) {
-		c.spawn(func() { c.op.work(c.begin) })
-		c.writeAll()
-	}
+	c.spawn(func() { c.op.work(c.begin) })
+	c.writeAll()
 
 	c.cancel()
 	c.out.end(nil, true)
@@ -135,7 +133,8 @@ func (c *stream) serve(viewer auth.Viewer) {
 	}
 }
 
-// begin makes the subscription a member of its group. It returns as operation.work wants it.
+// begin makes the subscription a member of its group. It returns as operation.work wants it. The response begins when it
+// is known where the subscription does: what is open can be resumed.
 func (c *stream) begin(ctx context.Context) string {
 	at, err := c.op.open(ctx)
 	if err == nil {

@@ -6,8 +6,13 @@
 //
 //   - /graphql, GET and POST: GraphQL over HTTP
 //     (https://graphql.github.io/graphql-over-http/draft/), in
-//     application/graphql-response+json and application/json. GET runs queries
-//     only. Subscriptions are refused with a sentence that says where they run.
+//     application/graphql-response+json and application/json. GET runs no
+//     mutations. Subscriptions are refused with a sentence that says where they
+//     run.
+//   - /graphql, GET and POST, accepting text/event-stream: server-sent events
+//     (PROTOCOL.md of the npm package graphql-sse, distinct connections mode),
+//     for subscriptions, queries and mutations. Last-Event-ID resumes a
+//     subscription, and goes before what its document says.
 //   - /graphql, WebSocket: the subprotocol graphql-transport-ws
 //     (PROTOCOL.md of the npm package graphql-ws), for subscriptions, queries
 //     and mutations.
@@ -18,7 +23,7 @@
 // take), IdleTimeout (2 min) and MaxHeaderBytes (1 MiB, so that a token of any
 // length is refused in the same words). Leave WriteTimeout at
 // 0: a Server gives each response a deadline of its own, see [Limits]. Sockets
-// are free of all of these once upgraded.
+// are free of all of these once upgraded, and so are streams of events.
 package web
 
 import (
@@ -84,7 +89,7 @@ type Options struct {
 	// says why in the answer of /readyz, any other error only in the log. It
 	// may be nil, and has 2 s.
 	Ready func(context.Context) error
-	// Spread is the time over which Drain spreads the closing of sockets, so
+	// Spread is the time over which Drain spreads the closing of sockets and streams, so
 	// that their clients don't all come back at once. It ends at half of
 	// what is left to Drain. 0 closes all of them at once.
 	Spread time.Duration
@@ -108,12 +113,14 @@ type Limits struct {
 	// Operation is how long a query, a mutation or the delivery of one event
 	// may run. 30 s.
 	Operation time.Duration
-	// Write is how long a socket may take nothing of what is written to it, and
-	// what an HTTP response has beyond Operation to be taken whole. 10 s.
+	// Write is how long a socket or stream may take nothing of what is written
+	// to it, and what another HTTP response has beyond Operation to be taken
+	// whole. 10 s.
 	Write time.Duration
 	// Init is how long a socket may take to its connection_init. 10 s.
 	Init time.Duration
-	// Ping is the time between two pings to a socket. 25 s.
+	// Ping is the time between two pings to a socket, and after which a stream
+	// that says nothing has a comment. 25 s.
 	Ping time.Duration
 	// Pong is how long a socket may take to answer one. 10 s.
 	Pong time.Duration
@@ -125,7 +132,7 @@ type Limits struct {
 	Revoke time.Duration
 	// Message is the size of the largest message from a socket, in bytes. 256 KiB.
 	Message int64
-	// Queue bounds what waits for a socket, in bytes. A frame larger than that
+	// Queue bounds what waits for a socket or stream, in bytes. A frame larger than that
 	// is taken when nothing else waits. 1 MiB.
 	Queue int
 	// Response bounds the data of a response, or of one event, in bytes. 16 MiB.
@@ -162,7 +169,7 @@ func or[T comparable](field *T, initial T) {
 	}
 }
 
-// Server answers HTTP requests and owns the sockets that come of them. It is
+// Server answers HTTP requests and owns the sockets and streams that come of them. It is
 // safe for concurrent use. Whoever serves with it must Drain it in the end:
 // an http.Server does not end hijacked connections.
 type Server struct {
@@ -181,7 +188,7 @@ type Server struct {
 	limits   Limits
 	handler  http.Handler
 	sockets  sockets
-	census   census // of sockets
+	census   census // of sockets and streams
 	standing census // of what subscriptions cost
 }
 

@@ -121,7 +121,7 @@ func Body(t T, status int, body []byte) {
 }
 
 // Client returns an HTTP client whose responses are looked at, for tests that make their requests themselves. It reads
-// them whole before it hands them out.
+// them whole before it hands them out, but for streams of events.
 func Client(t testing.TB) *http.Client { return &http.Client{Transport: looking{t}} }
 
 type looking struct{ t T }
@@ -131,6 +131,11 @@ func (l looking) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp, err
+	}
+	if isStream(resp) {
+		Header(l.t, resp.Header)
+		resp.Body = &events{ReadCloser: resp.Body, t: l.t}
+		return resp, nil
 	}
 	body, err := io.ReadAll(resp.Body)
 	resp.Body.Close()

@@ -220,3 +220,40 @@ func TestProxy(t *testing.T) {
 		})
 	}
 }
+
+// TestStreams: each event of a stream is looked at, through a proxy and by a client, though the stream goes on.
+func TestStreams(t *testing.T) {
+	const first, second = "event: next\ndata: {\"data\":{}}\n\n", "event: next\nid: 1\ndata: {\"errors\":[{\"message\":\"pq: x\"}]}\n\n"
+	held := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		for _, piece := range []string{first, second[:20], second[20:]} {
+			fmt.Fprint(w, piece)
+			_ = http.NewResponseController(w).Flush()
+		}
+		select {
+		case <-held:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	defer close(held)
+	for name, ask := range map[string]func(*failing) (*http.Response, error){
+		"proxy":  func(behind *failing) (*http.Response, error) { return http.Get(leak.Proxy(behind, server.URL)) },
+		"client": func(behind *failing) (*http.Response, error) { return leak.Client(behind).Get(server.URL) },
+	} {
+		behind := &failing{TB: t}
+		resp, err := ask(behind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(first+second))
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != first+second {
+			t.Errorf("%s: %q %v", name, got, err)
+		}
+		resp.Body.Close()
+		if got := behind.end(); len(got) != 1 {
+			t.Errorf("%s: found %q, want one leak", name, got)
+		}
+	}
+}

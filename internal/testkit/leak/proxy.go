@@ -15,7 +15,7 @@ import (
 )
 
 // Proxy stands in front of a server, for clients that are programs of their own (npm, a browser), and looks at all that
-// passes: bodies, messages and closes of sockets. It returns its URL. It is gone when the test ends, which it fails if
+// passes: bodies, events of streams, messages and closes of sockets. It returns its URL. It is gone when the test ends, which it fails if
 // anything leaked.
 func Proxy(t testing.TB, target string) string {
 	t.Helper()
@@ -64,6 +64,8 @@ func look(t *found, r *http.Response) error {
 		}
 		r.Body = &tap{ReadWriteCloser: socket, frames: frames{t: t}}
 		t.remember(socket)
+	case isStream(r):
+		r.Body = &events{ReadCloser: r.Body, t: t}
 	case r.StatusCode >= 400 || strings.Contains(r.Header.Get("Content-Type"), "json"):
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
