@@ -180,6 +180,12 @@ func TestDrain(t *testing.T) {
 		if code, reason := socket.Closed(); code != websocket.CloseGoingAway && code != websocket.CloseServiceRestart {
 			t.Errorf("a stock client would not come back: %d %s", code, reason)
 		}
+		if resp, err := http.Get(n.URL + "/readyz"); err == nil { // the port may be closed already
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusServiceUnavailable {
+				t.Error("a socket was closed while the server was ready: ", resp.Status)
+			}
+		}
 		n.Stop()
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("the drain took %s", took)

@@ -232,6 +232,48 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainInOrder: before the first socket is closed /readyz fails, new sockets are sent away, and whoever subscribes on
+// an old one is, too, when what they wait for has been answered. All others have their turn.
+func TestDrainInOrder(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.Spread = 24 * time.Hour }) // no turn comes
+	stays, leaves, busy := w.open(""), w.open(""), w.open("")
+	for _, c := range []*client{stays, leaves, busy} {
+		c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "")
+	}
+	w.log.post(gid.NewUser(), "here")
+	for _, c := range []*client{stays, leaves, busy} {
+		if got := c.next(); !strings.Contains(got, "here") {
+			t.Error(got)
+		}
+	}
+	g := w.gate("g")
+	busy.subscribe("m", `mutation { wait(key: "g") }`, "")
+	within(t, g.entered, "the mutation")
+	ctx, stop := context.WithCancel(context.Background())
+	var draining sync.WaitGroup
+	draining.Go(func() { _ = w.server.Drain(ctx) }) // it is stopped
+	defer draining.Wait()
+	defer stop()
+	eventually(t, "/readyz to fail", func() bool { return w.do("GET", "/readyz", "").String() == "503 draining\n" })
+	w.dial().expectClose(1001, "The server is going away")
+	w.log.post(gid.NewUser(), "still here")
+	for _, c := range []*client{stays, leaves, busy} {
+		if got := c.next(); !strings.Contains(got, "still here") {
+			t.Error(got)
+		}
+	}
+	leaves.subscribe("2", `{ hello }`, "") // is no subscription
+	leaves.expect(`{"id":"2","type":"next","payload":{"data":{"hello":"hello world"}}}`, `{"id":"2","type":"complete"}`)
+	leaves.subscribe("2", `subscription { posted { id } }`, "")
+	leaves.expectClose(1001, "The server is going away")
+	busy.subscribe("2", `subscription { posted { id } }`, "")
+	busy.quiet()
+	close(g.open)
+	busy.expect(`{"id":"m","type":"next","payload":{"data":{"wait":"g"}}}`, `{"id":"m","type":"complete"}`)
+	busy.expectClose(1001, "The server is going away")
+	stays.quiet()
+}
+
 // TestDrainDeadline: what is not done by then is cut off.
 func TestDrainDeadline(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.Spread = time.Hour })

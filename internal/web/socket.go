@@ -218,10 +218,11 @@ func (c *readSide) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// Drain ends the sockets: /readyz fails from now on, subscriptions stop, queries
-// and mutations that run are waited for, and each socket is closed with 1001,
-// on which clients come back elsewhere and resume. The closing is spread as
-// Options.Spread says. What is left when ctx is over is cut off, and then the
+// Drain ends the sockets. First of all /readyz fails, so that nobody is sent here
+// any more, new sockets are closed at once, and nothing new is subscribed to.
+// Then the open ones leave one after the other, spread as Options.Spread says:
+// the subscriptions stop, queries and mutations that run are waited for, and it
+// is closed with 1001, on which clients come back elsewhere and resume. What is left when ctx is over is cut off, and then the
 // error is ctx's. In either case no goroutine of a socket is left, unless one
 // hangs in a resolver that doesn't return when its context ends: that is waited
 // for no longer than Limits.Close.
