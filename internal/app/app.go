@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -194,7 +195,7 @@ func (a *App) secrets() ([][]byte, error) {
 func (a *App) openLog(ctx context.Context) (err error) {
 	o := eventlog.Options{Retention: a.cfg.Retention, Logger: a.log, Wake: a.moved.Wake}
 	if a.store.Dialect() == dialect.Postgres {
-		if a.others, err = wake.NewPostgres(a.cfg.Database.URL, a.store.Client(), a.log); err != nil {
+		if a.others, err = wake.NewPostgres(cmp.Or(a.cfg.Listen.URL, a.cfg.Database.URL), a.store.Client(), a.log); err != nil {
 			return err
 		}
 		o.Notify = a.others.Notify

@@ -19,6 +19,9 @@ type Config struct {
 	Addr string
 	// Database is zero with Demo, which brings its own.
 	Database Database
+	// Listen is the same Postgres database by another way, for LISTEN alone.
+	// Zero means to listen by Database.
+	Listen Database
 	// Secrets sign access tokens, each at least 32 bytes: the first signs, all
 	// verify. Empty means to keep one beside the database; never with Postgres,
 	// unless Admin is asked for, which needs none.
@@ -133,6 +136,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("addr", c.Addr),
 		slog.Any("database", c.Database),
+		slog.Any("database_listen", c.Listen),
 		slog.Any("secrets", c.Secrets),
 		slog.Any("origins", c.Origins),
 		slog.Any("proxies", c.Proxies),

@@ -61,6 +61,7 @@ func TestParsed(t *testing.T) {
 		{"database", "sqlite:/var/lib/t.db", func(c Config) any { return c.Database }, Database{Dialect: SQLite, Path: "/var/lib/t.db"}},
 		{"database", "sqlite:///var/lib/t.db", func(c Config) any { return c.Database }, Database{Dialect: SQLite, Path: "/var/lib/t.db"}},
 		{"database", "sqlite:./a/../b c.db", func(c Config) any { return c.Database }, Database{Dialect: SQLite, Path: "b c.db"}},
+		{"database-listen", "", func(c Config) any { return c.Listen }, Database{}},
 		{"secret", secret, func(c Config) any { return c.Secrets }, Secrets{[]byte(secret)}},
 		{"secret", secret + ", " + secret2, func(c Config) any { return c.Secrets }, Secrets{[]byte(secret), []byte(secret2)}},
 		{"origins", "https://App.Example.org:443/, http://localhost:5173,http://[::1]:80,HTTP://localhost:5173,capacitor://localhost",
@@ -123,6 +124,10 @@ func TestTogether(t *testing.T) {
 	}
 	c, err = Parse([]string{"-database", pgURL}, []string{"TIDINGS_SECRET=" + secret})
 	if err != nil || c.Database.Dialect != Postgres || c.Database.URL != pgURL || len(c.Secrets) != 1 {
+		t.Errorf("%v, %v", c, err)
+	}
+	c, err = Parse([]string{"-database", pgURL, "-database-listen", "postgres://direct/tidings"}, []string{"TIDINGS_SECRET=" + secret})
+	if err != nil || c.Database.URL != pgURL || c.Listen != (Database{Dialect: Postgres, URL: "postgres://direct/tidings"}) {
 		t.Errorf("%v, %v", c, err)
 	}
 	// -version answers whatever else is wrong.
@@ -211,6 +216,11 @@ func TestRefused(t *testing.T) {
 		{args: "-database=postgres://h/d?password=hunter2;x", want: "-database: " + errPostgres.Error()},
 		{env: "TIDINGS_DATABASE=" + pgURL, want: "TIDINGS_DATABASE: Postgres needs a secret, the same for all nodes: set TIDINGS_SECRET to the output of: openssl rand -base64 32"},
 		{args: "-demo", env: "TIDINGS_DATABASE=" + pgURL, want: "-demo: the demo runs on a throw-away database of its own; leave out TIDINGS_DATABASE"},
+		{args: "-database-listen=" + pgURL, want: "-database-listen: only with a Postgres database is there something to listen to; leave it out"},
+		{args: "-demo", env: "TIDINGS_DATABASE_LISTEN=" + pgURL, want: "TIDINGS_DATABASE_LISTEN: only with a Postgres database is there something to listen to; leave it out"},
+		{args: "-database-listen=sqlite:hunter2.db|-database=" + pgURL + "|-secret=" + secret, want: "-database-listen: expected postgres://user:password@host:5432/name"},
+		{args: "-database-listen=hunter2|-database=" + pgURL + "|-secret=" + secret, want: "-database-listen: expected postgres://user:password@host:5432/name"},
+		{args: "-database-listen=postgres://u:1#hunter2@h/d|-database=" + pgURL + "|-secret=" + secret, want: "-database-listen: " + errPostgres.Error()},
 		{args: "-demo|-database=sqlite:tidings.db", want: "-demo: the demo runs on a throw-away database of its own; leave out -database"},
 		{env: "TIDINGS_SECRET=hunter2", want: "TIDINGS_SECRET: secret 1 has 7 bytes, it takes at least 32: make one with: openssl rand -base64 32"},
 		{args: "-secret=" + secret + ",", want: "-secret: secret 2 has 0 bytes, it takes at least 32: make one with: openssl rand -base64 32"},
@@ -248,7 +258,7 @@ func TestWarnings(t *testing.T) {
 // TestNothingSecretIsShown prints and logs a config in every way there is.
 func TestNothingSecretIsShown(t *testing.T) {
 	for _, url := range []string{pgURL, "postgresql://db.example.org/tidings?password=hunter2"} {
-		c, err := Parse([]string{"-database", url, "-secret", secret}, nil)
+		c, err := Parse([]string{"-database", url, "-database-listen", url, "-secret", secret}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -174,6 +174,14 @@ var groups = []group{
 			},
 		},
 		{
+			name: "database-listen", arg: "url", unset: "as -database", whole: true,
+			help: "Where a node listens for what others have written (LISTEN), if -database leads to a pooler that gives connections out for a transaction each, as PgBouncer in transaction mode: the same Postgres database without the pooler. Without it, or while it can't be reached, nodes look every 250ms.",
+			set: func(c *Config, v string) (err error) {
+				c.Listen, err = parseListen(v)
+				return err
+			},
+		},
+		{
 			name: "secret", arg: "list", unset: "made once, kept beside a SQLite database", whole: true,
 			help: "What signs access tokens, at least 32 bytes, as from: openssl rand -base64 32. Several are separated by commas: the first signs, all verify, so that one can be replaced in time. Postgres needs it given, the same for all nodes. Other users of the machine can read flags: prefer the variable.",
 			set: func(c *Config, v string) (err error) {
@@ -376,6 +384,9 @@ func (c *Config) check(from map[string]string) error {
 			return fmt.Errorf("%s: the demo's database is gone when it ends, and so would its admin be; leave it out", from["demo"])
 		}
 		c.Database = Database{}
+	}
+	if source, ok := from["database-listen"]; ok && c.Listen != (Database{}) && c.Database.Dialect != Postgres {
+		return fmt.Errorf("%s: only with a Postgres database is there something to listen to; leave it out", source)
 	}
 	if c.Admin == "" && c.Database.Dialect == Postgres && len(c.Secrets) == 0 {
 		return fmt.Errorf("%s: Postgres needs a secret, the same for all nodes: set %sSECRET to the output of: openssl rand -base64 32",

@@ -168,6 +168,18 @@ func parseDatabase(s string) (Database, error) {
 	return Database{}, errors.New("expected sqlite:file or postgres://user:password@host:5432/name")
 }
 
+// parseListen takes the URL of a Postgres, or nothing.
+func parseListen(s string) (Database, error) {
+	if s == "" {
+		return Database{}, nil
+	}
+	d, err := parseDatabase(s)
+	if err == nil && d.Dialect != Postgres || err != nil && !errors.Is(err, errPostgres) {
+		return Database{}, errors.New("expected postgres://user:password@host:5432/name")
+	}
+	return d, err
+}
+
 // parsePostgresURL refuses what url.Parse takes but a password with unescaped
 // characters explains better: such a URL has its password where nobody hides
 // it. The errors repeat nothing of s, as url.Parse's would.

@@ -34,10 +34,13 @@ type Postgres struct {
 	dsn string
 	db  Execer
 	log *slog.Logger
+
+	pingEvery, pingTimeout time.Duration
 }
 
 // NewPostgres returns the wake-ups of the database at dsn, a postgres:// URL. It listens on a connection of its own,
-// opened by Run, and notifies through db.
+// opened by Run, and notifies through db, which may reach that database through a pooler. dsn may not, if that lends
+// connections for a transaction: LISTEN belongs to a session.
 func NewPostgres(dsn string, db Execer, log *slog.Logger) (*Postgres, error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -48,7 +51,7 @@ func NewPostgres(dsn string, db Execer, log *slog.Logger) (*Postgres, error) {
 		q.Set("connect_timeout", connectTimeout)
 		u.RawQuery = q.Encode()
 	}
-	return &Postgres{u.String(), db, log}, nil
+	return &Postgres{u.String(), db, log, pingEvery, pingTimeout}, nil
 }
 
 // Notify wakes every node that listens. Each call is a transaction, and Postgres takes one lock for all that notify
@@ -106,7 +109,7 @@ func (p *Postgres) listen(ctx context.Context, connected, wake func()) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
-	if err := exec(conn, "LISTEN "+channel); err != nil {
+	if err := p.exec(conn, "LISTEN "+channel); err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
 	connected()
@@ -121,9 +124,9 @@ func (p *Postgres) listen(ctx context.Context, connected, wake func()) error {
 			select {
 			case <-lost:
 				return
-			case <-time.After(pingEvery):
+			case <-time.After(p.pingEvery):
 			}
-			if err := exec(conn, ""); err != nil {
+			if err := p.exec(conn, ""); err != nil {
 				conn.Close()
 				return
 			}
@@ -136,8 +139,8 @@ func (p *Postgres) listen(ctx context.Context, connected, wake func()) error {
 }
 
 // exec runs a statement without parameters, and closes the connection when it is not answered in time.
-func exec(conn *pq.ListenerConn, statement string) error {
-	defer time.AfterFunc(pingTimeout, func() { conn.Close() }).Stop()
+func (p *Postgres) exec(conn *pq.ListenerConn, statement string) error {
+	defer time.AfterFunc(p.pingTimeout, func() { conn.Close() }).Stop()
 	_, err := conn.ExecSimpleQuery(statement)
 	return err
 }
