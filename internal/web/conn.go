@@ -334,8 +334,13 @@ func (c *conn) forget(op *operation) {
 }
 
 // countSubscription notes that op is a subscription, if one more may be. If the
-// socket is leaving, it is over at once.
+// socket is leaving, it is over at once. So it is while the server drains: the
+// socket then leaves before its turn, and its client asks the next server.
 func (c *conn) countSubscription(op *operation) error {
+	if c.server.sockets.isDraining() {
+		c.leave(goodbye{closeGoingAway, "The server is going away"})
+		return errEnded
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leaving != nil {

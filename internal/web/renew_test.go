@@ -79,6 +79,9 @@ func TestRenewal(t *testing.T) {
 		c.subscribe("q", `{ viewer }`, "")
 		c.expect(fmt.Sprintf(`{"id":"q","type":"next","payload":{"data":{"viewer":"%s"}}}`, user), `{"id":"q","type":"complete"}`)
 	}
+	w.lasts.Store(true)
+	w.over.Store(true)
+	w.log.post(user, "hidden") // ends everyone's group, and theirs begins
 	w.log.post(user, "to both")
 	for _, c := range renewed {
 		for range 2 {
@@ -153,6 +156,9 @@ func TestRenewalRefused(t *testing.T) {
 	s.subscribe("1", "{ viewer }", "")
 	s.expect(`{"id":"1","type":"next","payload":{"data":{"viewer":null}}}`)
 	s = w.open("")
+	long := `{"a":"` + strings.Repeat("x", 16<<10) + `","authorization":"nonsense"}` // is not looked through
+	s.send(`{"type":"ping","payload":` + long + `}`)
+	s.expect(`{"type":"pong","payload":` + long + `}`)
 	s.send(`{"type":"pong","payload":{"authorization":"nonsense"}}`) // asks for nothing
 	s.quiet()
 }

@@ -242,10 +242,10 @@ func (c *readSide) SetWriteDeadline(t time.Time) error {
 // subscribed to. Then the open ones leave one after the other, spread as
 // Options.Spread says: the subscriptions stop, queries and mutations that run are
 // waited for, and a socket is closed with 1001, a stream ends without complete,
-// on which clients come back elsewhere and resume. What is left when ctx is over is cut off, and then the
-// error is ctx's. In either case no goroutine of a socket is left, unless one
-// hangs in a resolver that doesn't return when its context ends: that is waited
-// for no longer than Limits.Close.
+// on which clients come back elsewhere and resume. What is left when ctx is over
+// is cut off, and then the error is ctx's. In either case no goroutine of a socket
+// is left, unless one hangs in a resolver that doesn't return when its context
+// ends: that is waited for no longer than Limits.Close.
 //
 // Plain requests go on being answered meanwhile, with "Connection: close": they
 // are for http.Server.Shutdown to wait for, after Drain.
