@@ -42,6 +42,7 @@ type operation struct {
 	// Under conn.mu.
 	subscribed bool // it counts as a subscription
 	busy       int  // goroutines
+	turn       int  // how often its membership has ended
 	member     *live.Member
 
 	// Under conn.out.mu.
