@@ -71,7 +71,7 @@ type Group struct {
 	feed   *Subscription
 
 	work      worker
-	followers atomic.Int64 // those in Follow
+	followers atomic.Int64 // those in Follow, but for who waits to hand on what they were told
 
 	mu      sync.Mutex
 	err     error        // why it has ended
@@ -184,7 +184,7 @@ func (g *Group) Follow(ctx context.Context, at event.Cursor, sink Sink, toll Tol
 					return nil, err
 				}
 			}
-			p, err := g.patient(ctx, e, at)
+			p, err := g.patient(ctx, e, at, g.followers.Load() > crowd)
 			if err != nil {
 				return nil, err
 			}
@@ -194,7 +194,10 @@ func (g *Group) Follow(ctx context.Context, at event.Cursor, sink Sink, toll Tol
 			if p.Data == nil {
 				continue
 			}
-			if err := sink.Put(ctx, p); err != nil {
+			g.followers.Add(-1)
+			err = sink.Put(ctx, p)
+			g.followers.Add(1)
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -257,9 +260,9 @@ func (g *Group) Leave(m *Member) {
 // crowd is how many may follow at the same time before they wait for each other.
 const crowd = 4
 
-// payload renders an event, as it is when it is asked for or later.
-func (g *Group) payload(ctx context.Context, e event.Event, at event.Cursor) (*Payload, error) {
-	return g.hub.renders.get(ctx, renderKey{g, e.Position}, g.followers.Load() > crowd, func() (*Payload, error) {
+// payload renders an event, as it is when it is asked for or later. crowded says that others will ask for it in a moment.
+func (g *Group) payload(ctx context.Context, e event.Event, at event.Cursor, crowded bool) (*Payload, error) {
+	return g.hub.renders.get(ctx, renderKey{g, e.Position}, crowded, func() (*Payload, error) {
 		select {
 		case g.hub.rendering <- struct{}{}:
 			defer func() { <-g.hub.rendering }()
@@ -338,7 +341,7 @@ func (g *Group) deliver(events []event.Event) error {
 	size, last := 0, g.place()
 	for i, e := range events {
 		at := event.After(e, g.feed.epoch)
-		p, err := g.patient(g.hub.ctx, e, at)
+		p, err := g.patient(g.hub.ctx, e, at, false)
 		if err != nil {
 			g.hand(ps, last) // what comes before it
 			return err
@@ -371,10 +374,10 @@ const patience = 5 * time.Second
 
 // patient is payload, tried again for a while: a database that is away for a moment is no reason to end what thousands
 // are subscribed to.
-func (g *Group) patient(ctx context.Context, e event.Event, at event.Cursor) (*Payload, error) {
+func (g *Group) patient(ctx context.Context, e event.Event, at event.Cursor, crowded bool) (*Payload, error) {
 	retry := minRetry
 	for end := time.Now().Add(patience); ; retry = min(2*retry, maxRetry) {
-		p, err := g.payload(ctx, e, at)
+		p, err := g.payload(ctx, e, at, crowded)
 		switch {
 		case err == nil:
 			return p, nil

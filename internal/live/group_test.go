@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -28,6 +29,7 @@ type sink struct {
 	members int
 	all     sync.WaitGroup
 	ctx     context.Context
+	stalled bool // Put waits for ever
 }
 
 func (s *sink) take(p *Payload) {
@@ -37,7 +39,11 @@ func (s *sink) take(p *Payload) {
 	s.got = append(s.got, p.At.Position)
 }
 
-func (s *sink) Put(_ context.Context, p *Payload) error {
+func (s *sink) Put(ctx context.Context, p *Payload) error {
+	if s.stalled {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.take(p)
@@ -390,6 +396,94 @@ func TestLeaving(t *testing.T) {
 		synctest.Wait()
 		if a, b := stays.positions(), leaves.positions(); len(a) != 2 || len(b) != 1 {
 			t.Errorf("%v and %v", a, b)
+		}
+		g.Release()
+	})
+}
+
+// TestFollowersWithoutRoom: those who can't take what they follow slow nobody else down, neither members nor who resumes.
+func TestFollowersWithoutRoom(t *testing.T) {
+	const events = 200
+	synctest.Test(t, func(t *testing.T) {
+		log := newMemLog()
+		log.append(commentsN(events)...)
+		h, stop := running(t, log, Options{})
+		defer stop()
+		synctest.Wait()
+		g := group(t, h, new(rendered))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range 10 * crowd {
+			s := &sink{t: t, g: g, ctx: ctx, stalled: true}
+			s.follow(event.Cursor{Epoch: log.epoch})
+		}
+		time.Sleep(time.Second)
+		begin := time.Now()
+		resumes := newSink(t, g, event.Cursor{Epoch: log.epoch})
+		synctest.Wait()
+		if got := resumes.positions(); len(got) != events {
+			t.Errorf("who resumes was told %d events at once", len(got))
+		}
+		log.append(commentsN(events)...)
+		log.wake()
+		synctest.Wait()
+		if got := resumes.positions(); len(got) != 2*events {
+			t.Errorf("the member was told %d events at once", len(got)-events)
+		}
+		if late := time.Since(begin); late > 0 {
+			t.Errorf("it took %s", late)
+		}
+		cancel()
+		g.Release()
+	})
+}
+
+// lagging is a log of which a read of its first page takes as long as the test likes, and gives what was there when it
+// began.
+type lagging struct {
+	*memLog
+	begun, end chan struct{}
+}
+
+func (l *lagging) Read(ctx context.Context, after int64, limit int) ([]event.Event, error) {
+	page, err := l.memLog.Read(ctx, after, limit)
+	if after == 0 {
+		select {
+		case l.begun <- struct{}{}:
+			<-l.end
+		default: // a later one
+		}
+	}
+	return page, err
+}
+
+// TestAPageThatIsOlderThanThePlace: who resumes at what a page that somebody else reads can't have yet is not told that
+// it has expired.
+func TestAPageThatIsOlderThanThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lagging{newMemLog(), make(chan struct{}, 1), make(chan struct{})}
+		all := log.append(commentsN(8)...)
+		h := New(log, log.signal, Options{Page: 16, Recent: 4, Logger: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { _ = h.Run(ctx) })
+		defer run.Wait()
+		defer cancel()
+		synctest.Wait()
+		g := group(t, h, new(rendered))
+		first := newSink(t, g, event.Cursor{Epoch: log.epoch}) // reads the page
+		synctest.Wait()
+		all = append(all, log.append(commentsN(6)...)...)
+		log.wake()
+		synctest.Wait()
+		second := newSink(t, g, event.After(all[8], log.epoch))
+		synctest.Wait()
+		close(log.end)
+		time.Sleep(time.Second)
+		for from, s := range map[int64]*sink{1: first, 10: second} {
+			if got := s.positions(); s.ended() != nil || !slices.Equal(got, upTo(from, 14)) {
+				t.Errorf("from %d it was told %v, %v", from, got, s.ended())
+			}
 		}
 		g.Release()
 	})

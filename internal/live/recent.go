@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -80,32 +81,42 @@ type reading struct {
 	err    error
 }
 
-// after returns the events of the page in which a place is.
+// after returns the events of the page in which a place is, behind it. A page that somebody else began to read earlier may
+// not have the place yet, or nothing behind it: then it is read again.
 func (p *pages) after(ctx context.Context, h *Hub, at event.Cursor) ([]event.Event, error) {
+	events, shared, err := p.share(ctx, h, at)
+	if shared && (err == nil && len(events) == 0 || errors.Is(err, event.ErrExpired)) {
+		events, _, err = p.share(ctx, h, at) // one that began since
+	}
+	return events, err
+}
+
+// share returns what a page has behind a place. shared says that the page may be older than the question.
+func (p *pages) share(ctx context.Context, h *Hub, at event.Cursor) (events []event.Event, shared bool, err error) {
 	start := at.Position - at.Position%int64(h.o.Page)
 	r, is := p.at(start)
 	if !is && !h.spawn(func() { p.fill(r, h) }) {
-		return nil, ErrStopped
+		return nil, false, ErrStopped
 	}
 	select {
 	case <-r.done:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, is, ctx.Err()
 	}
 	if r.err != nil {
-		return nil, r.err
+		return nil, is, r.err
 	}
 	if r.epoch != at.Epoch {
-		return nil, event.ErrExpired
+		return nil, is, event.ErrExpired
 	}
 	events, i := r.events, int(at.Position-start)
 	if start > 0 {
 		i++ // for the event in front
 	}
 	if i > len(events) || i > 0 && events[i-1].Tag() != at.Tag {
-		return nil, event.ErrExpired
+		return nil, is, event.ErrExpired
 	}
-	return events[i:], nil
+	return events[i:], is, nil
 }
 
 // at returns a page, which may be on its way. If not, it is for the caller to fill.

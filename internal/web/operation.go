@@ -43,6 +43,7 @@ type operation struct {
 	// Under conn.mu.
 	subscribed bool            // it counts as a subscription
 	busy       int             // goroutines
+	turn       int             // how often its membership has ended
 	stopped    bool            // nothing is done for it any more
 	ctx        context.Context // of its goroutines; nil without one
 	cancel     context.CancelFunc

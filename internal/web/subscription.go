@@ -100,15 +100,23 @@ func (op *operation) join(ctx context.Context, topic event.Topic) error {
 
 // follow brings the operation to its group, from a place on.
 func (op *operation) follow(ctx context.Context, at event.Cursor) error {
+	op.conn.mu.Lock()
+	turn := op.turn
+	op.conn.mu.Unlock()
 	m, err := op.group.Follow(ctx, at, op, op)
 	if err != nil {
 		return err
 	}
 	op.conn.mu.Lock()
-	defer op.conn.mu.Unlock()
-	op.member = m
-	if op.shared && !auth.ViewerFrom(ctx).SignedIn() {
-		op.oc = nil // it will not ask for itself
+	if op.turn == turn { // else the group has taken it out again, and another goroutine follows
+		op.member = m
+		if op.shared && !auth.ViewerFrom(ctx).SignedIn() {
+			op.oc = nil // it will not ask for itself
+		}
+	}
+	op.conn.mu.Unlock()
+	if op.finished.Load() { // end may have looked before
+		op.group.Leave(m)
 	}
 	return nil
 }
@@ -240,6 +248,7 @@ func (op *operation) again(f func(context.Context) error) {
 	c := op.conn
 	c.mu.Lock()
 	op.busy++
+	op.turn++
 	c.mu.Unlock()
 	c.spawn(func() { op.work(func(ctx context.Context) string { return op.followed(ctx, f(ctx)) }) })
 }
