@@ -29,7 +29,6 @@ const (
 	closeInitTimeout    = 4408
 	closeDuplicate      = 4409
 	closeTooManyInits   = 4429
-	closeInternal       = 4500
 	closeProtocolError  = 1002
 	closeNotUTF8        = 1007
 	closeTooLarge       = 1009
