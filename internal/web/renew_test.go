@@ -79,6 +79,9 @@ func TestRenewal(t *testing.T) {
 		c.subscribe("q", `{ viewer }`, "")
 		c.expect(fmt.Sprintf(`{"id":"q","type":"next","payload":{"data":{"viewer":"%s"}}}`, user), `{"id":"q","type":"complete"}`)
 	}
+	w.lasts.Store(true)
+	w.over.Store(true)
+	w.log.post(user, "hidden") // ends everyone's group, and theirs begins
 	w.log.post(user, "to both")
 	for _, c := range renewed {
 		for range 2 {

@@ -1,12 +1,14 @@
 package web_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"tidings/internal/auth"
+	"tidings/internal/fault"
 	"tidings/internal/gid"
 	"tidings/internal/web"
 )
@@ -91,6 +93,53 @@ func TestViewerGone(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestOverForEveryoneElse: when everyone's subscription is over, who is signed in goes on if they may see more. If they
+// may not, it is over for them, too; if that can't be told, they are told so, and not that it is over.
+func TestOverForEveryoneElse(t *testing.T) {
+	const complete = `{"id":"1","type":"complete"}`
+	for name, c := range map[string]struct {
+		shut error
+		want string // how it begins
+	}{
+		"more":               {nil, `{"id":"1","type":"next","payload":{"data":{"posted":{"public":"among friends"}},"extensions"`},
+		"no more":            {fault.NotFound("There is no such thing."), complete},
+		"the database, away": {errors.New("hidden cause"), `{"id":"1","type":"error","payload":[{"message":"internal error `},
+		"less":               {fault.Forbidden("Not you."), `{"id":"1","type":"error","payload":[{"message":"Not you."`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			token, _ := w.token()
+			anonymous, signedIn := w.open(""), w.open(`{"authorization":"`+token+`"}`)
+			for _, c := range []*client{anonymous, signedIn} {
+				c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { public } }`, "")
+			}
+			w.log.post(gid.NewUser(), "for all")
+			for _, c := range []*client{anonymous, signedIn} {
+				if got := c.next(); !strings.Contains(got, "for all") {
+					t.Fatal(got)
+				}
+			}
+			w.mu.Lock()
+			w.shut = c.shut
+			w.mu.Unlock()
+			w.lasts.Store(true)
+			w.over.Store(true)
+			w.log.post(gid.NewUser(), "hidden")
+			w.log.post(gid.NewUser(), "among friends")
+			for who, want := range map[*client]string{anonymous: complete, signedIn: c.want} {
+				if got := who.next(); !strings.HasPrefix(got, want) || strings.Contains(got, "hidden") {
+					t.Errorf("\n got %s\nwant %s", got, want)
+				}
+				who.quiet()
+				if c.shut != nil || who == anonymous {
+					who.subscribe("1", "{ hello }", "") // the id is free
+					who.next()
+				}
+			}
+		})
 	}
 }
 

@@ -53,6 +53,7 @@ type world struct {
 	readBuffer int
 
 	over  atomic.Bool  // subscriptions don't last
+	lasts atomic.Bool  // but for who is signed in
 	loads atomic.Int64 // of events
 
 	mu    sync.Mutex
@@ -60,6 +61,7 @@ type world struct {
 	ended map[gid.Session]bool
 	watch map[gid.Session]func()
 	from  auth.Client // of the last who asked for viewer
+	shut  error       // why nobody may subscribe
 }
 
 // newWorld returns a running world. change may adjust its options.
@@ -426,7 +428,14 @@ func (r resolvers) Posted(ctx context.Context, author, after *string) (<-chan *t
 	}
 	return live.Stream(ctx, live.Source[*testschema.Post]{
 		Topic: topic, After: after, Load: r.load,
-		Lasts: func(context.Context) (bool, error) { return !r.w.over.Load(), nil },
+		Open: func(context.Context) error {
+			r.w.mu.Lock()
+			defer r.w.mu.Unlock()
+			return r.w.shut
+		},
+		Lasts: func(ctx context.Context) (bool, error) {
+			return !r.w.over.Load() || r.w.lasts.Load() && auth.ViewerFrom(ctx).SignedIn(), nil
+		},
 	})
 }
 
