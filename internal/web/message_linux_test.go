@@ -58,3 +58,22 @@ func TestAuthorizationsThatDiffer(t *testing.T) {
 		}
 	}
 }
+
+// TestPingsThatAttack: the largest payload that is looked through for a token, of whatever, takes little.
+func TestPingsThatAttack(t *testing.T) {
+	for name, parts := range map[string][3]string{
+		"unknown fields":  {`{"a":0`, `,"":0`, `}`},
+		"nested":          {`{"headers":{"a":0`, `,"":0`, `}}`},
+		"headers":         {`{"headers":{}`, `,"headers":{}`, `}`},
+		"tokens":          {`{"authorization":""`, `,"authorization":""`, `}`},
+		"small objects":   {`{"a":[0`, `,{"":0}`, `]}`},
+		"escaped letters": {`{"a`, `\u0061`, `":0}`},
+	} {
+		text := parts[0] + strings.Repeat(parts[1], (maxRenewal-len(parts[0])-len(parts[2]))/len(parts[1])) + parts[2]
+		cpu, bytes := spend.Of(func() { authorizations([]byte(text)) })
+		t.Logf("%s: %v, %d KiB", name, cpu, bytes>>10)
+		if most := spend.MaxCPU * maxRenewal / (256 << 10) * 5; cpu > most { // for 32 points
+			t.Errorf("%s: took %v, want at most %v", name, cpu, most)
+		}
+	}
+}

@@ -344,6 +344,12 @@ func TestRatesOfMessages(t *testing.T) {
 	c.send(`{"type":"ping","payload":{"a":"` + strings.Repeat("x", 200<<10) + `"}}`)
 	c.next()
 	wantLeft(t, w.post(one), 100, 100-1-7-1, 1)
+
+	w = newWorld(t, newPurse().limits)
+	c = w.open("")
+	c.send(`{"type":"ping","payload":{"a":"` + strings.Repeat("x", 15<<10) + `"}}`) // which is looked through for a token
+	c.next()
+	wantLeft(t, w.post(one), 100, 100-1-31-1, 4)
 }
 
 // TestRatesOfEvents: each event costs what its operation does, a replayed one too. Where there are no points it waits,

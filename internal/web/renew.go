@@ -20,7 +20,11 @@ import (
 // What answers a token carries no payload: tokens are not sent back, for they
 // would stand in what the client's side writes down of what it is sent.
 func (c *conn) pong(payload json.RawMessage) {
-	given := authorizations(payload)
+	var given []string
+	if len(payload) <= maxRenewal {
+		_ = pace(c.ctx, len(payload)/renewalCost) // it fails only if the socket ends
+		given = authorizations(payload)
+	}
 	if len(given) == 0 {
 		c.send(pongFrame(payload))
 		return
@@ -39,6 +43,15 @@ func (c *conn) pong(payload json.RawMessage) {
 	}
 	c.send(pongFrame(nil))
 }
+
+const (
+	// maxRenewal is the largest payload of a ping that is looked through for a
+	// token, in bytes. Larger ones are sent back, and that is all.
+	maxRenewal = 4 * auth.MaxToken
+	// renewalCost is for how many of these bytes a point is due, beside those of
+	// any message: fields without number take long to go through.
+	renewalCost = 512
+)
 
 // expireAt makes the socket end at a time, unless it was to end later already:
 // of two renewals the older one may come last. The zero time changes nothing.

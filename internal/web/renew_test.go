@@ -156,6 +156,9 @@ func TestRenewalRefused(t *testing.T) {
 	s.subscribe("1", "{ viewer }", "")
 	s.expect(`{"id":"1","type":"next","payload":{"data":{"viewer":null}}}`)
 	s = w.open("")
+	long := `{"a":"` + strings.Repeat("x", 16<<10) + `","authorization":"nonsense"}` // is not looked through
+	s.send(`{"type":"ping","payload":` + long + `}`)
+	s.expect(`{"type":"pong","payload":` + long + `}`)
 	s.send(`{"type":"pong","payload":{"authorization":"nonsense"}}`) // asks for nothing
 	s.quiet()
 }
