@@ -175,7 +175,7 @@ var groups = []group{
 		},
 		{
 			name: "database-listen", arg: "url", unset: "as -database", whole: true,
-			help: "Where a node listens for what others have written (LISTEN), if -database leads to a pooler that gives connections out for a transaction each, as PgBouncer in transaction mode: the same Postgres database without the pooler. Without it, or while it can't be reached, nodes look every 250ms.",
+			help: "Where a node listens for what others have written (LISTEN), if -database leads to a pooler that gives connections out for a transaction each: the same Postgres database without the pooler. Without it, or while it can't be reached, nodes look every 250ms. The pooler must know prepared statements, as PgBouncer does from 1.21 on with max_prepared_statements; others mix up those of different connections.",
 			set: func(c *Config, v string) (err error) {
 				c.Listen, err = parseListen(v)
 				return err
