@@ -40,7 +40,7 @@ func (r *readings) Write(b []byte) (int, error) {
 // and most of what they are told is rendered for many of them.
 func TestManyResumeOverSockets(t *testing.T) {
 	const clients, page = 1000, 32
-	pages := testkit.Of(3, 50)
+	pages := testkit.Of(3, 10)
 	everywhere(t, func(w *world) {
 		author := w.user("ada")
 		post, err := gid.ParsePost(w.post(author, "A post", true))
