@@ -82,7 +82,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 
 func (a *App) open(ctx context.Context) (err error) {
 	// First of all the port: a second start says so before it touches anything.
-	if a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.Addr); err != nil {
+	if a.listener, err = listenConfig(a.cfg.Socket.Ping+a.cfg.Socket.Pong).Listen(ctx, "tcp", a.cfg.Addr); err != nil {
 		return plainListen(a.cfg.Addr, err)
 	}
 	if a.cfg.Demo {

@@ -154,14 +154,14 @@ var groups = []group{
 		count("max-directives", 50, 1, 10_000, "The most directives in an operation, counted in the same way", func(c *Config) *int { return &c.Limits.Directives }),
 		count("max-cost", 20_000, 1, 1_000_000_000, "The dearest operation, in points: about one for each row that it can read, by @cost and @listSize in the schema", func(c *Config) *int { return &c.Limits.Cost }),
 	}},
-	{"Limits of a socket", []*setting{
+	{"Limits of a socket, and of a stream of events where they apply", []*setting{
 		size("socket-message", "256KiB", 1<<10, 16<<20, "The largest message from a client", func(c *Config) *int64 { return &c.Socket.Message }),
 		size("socket-queue", "1MiB", 16<<10, 64<<20, "What may wait for a client that reads slowly; what its subscriptions have beyond that waits in the log", func(c *Config) *int64 { return &c.Socket.Queue }),
 		count("socket-subscriptions", 128, 1, 10_000, "The most subscriptions", func(c *Config) *int { return &c.Socket.Subscriptions }),
 		count("socket-executions", 16, 1, 1000, "The most operations that run at once; more wait", func(c *Config) *int { return &c.Socket.Executions }),
 		patience("socket-init", "10s", "How long a client may take to its connection_init", func(c *Config) *time.Duration { return &c.Socket.Init }),
-		patience("socket-ping", "25s", "How often a client is asked whether it is there; less than what proxies in front allow a connection to be idle", func(c *Config) *time.Duration { return &c.Socket.Ping }),
-		patience("socket-pong", "10s", "How long it may take to answer", func(c *Config) *time.Duration { return &c.Socket.Pong }),
+		patience("socket-ping", "25s", "How often a client is asked whether it is there, and a stream that is silent says that it is; less than what proxies in front allow a connection to be idle", func(c *Config) *time.Duration { return &c.Socket.Ping }),
+		patience("socket-pong", "10s", "How long it may take to answer. A peer that confirms nothing for -socket-ping and this together is gone", func(c *Config) *time.Duration { return &c.Socket.Pong }),
 		patience("socket-write", "10s", "How long it may take nothing of what is written to it", func(c *Config) *time.Duration { return &c.Socket.Write }),
 	}},
 	{"Data", []*setting{
