@@ -20,6 +20,10 @@ type Key [32]byte
 // whenever somebody who resumes comes to it.
 type Render func(ctx context.Context, e event.Event, cursor string) (data []byte, over bool, err error)
 
+// Pay is called before each Render, and may wait for as long as it takes: that holds up its own group, and no other. An
+// error is as one of Render's.
+type Pay func(ctx context.Context) error
+
 // Payload is an event as a group's members are told of it. It is shared and not changed.
 type Payload struct {
 	At     event.Cursor // right behind the event
@@ -68,6 +72,7 @@ type Group struct {
 	key    Key
 	topic  event.Topic
 	render Render
+	pay    Pay
 	feed   *Subscription
 
 	work      worker
@@ -101,9 +106,9 @@ type groups struct {
 	known map[Key]*Group
 }
 
-// Group returns the group of a key, and makes it of the others if there is none. The caller gives it back with Release.
-// The error is ErrStopped or ctx's.
-func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Render) (*Group, error) {
+// Group returns the group of a key, and makes it of the others if there is none; pay may be nil. The caller gives it back
+// with Release. The error is ErrStopped or ctx's.
+func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Render, pay Pay) (*Group, error) {
 	select {
 	case <-h.started:
 	case <-h.stopped:
@@ -117,7 +122,7 @@ func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Rend
 		g.refs++
 		return g, nil
 	}
-	g := &Group{hub: h, key: key, topic: topic, render: render, refs: 1}
+	g := &Group{hub: h, key: key, topic: topic, render: render, pay: pay, refs: 1}
 	g.work.do = g.run
 	g.work.all = &h.workers
 	if err := h.feed(topic, g.work.wake, func(s *Subscription, at event.Cursor) { g.feed, g.at = s, at }); err != nil {
@@ -263,7 +268,12 @@ const crowd = 4
 // payload renders an event, as it is when it is asked for or later. crowded says that others will ask for it in a moment.
 func (g *Group) payload(ctx context.Context, e event.Event, at event.Cursor, crowded bool) (*Payload, error) {
 	return g.hub.renders.get(ctx, renderKey{g, e.Position}, crowded, func() (*Payload, error) {
-		select {
+		if g.pay != nil {
+			if err := g.pay(g.hub.ctx); err != nil {
+				return nil, err
+			}
+		}
+		select { // behind pay: whoever waits for points must not keep others from rendering
 		case g.hub.rendering <- struct{}{}:
 			defer func() { <-g.hub.rendering }()
 		case <-g.hub.ctx.Done():

@@ -70,7 +70,7 @@ func TestWhoHasEndedIsNoMember(t *testing.T) {
 	defer running.Wait()
 	defer stop()
 	join := func() *live.Group {
-		g, err := hub.Group(ctx, live.Key{1}, event.CommentsOn(post), func(context.Context, event.Event, string) ([]byte, bool, error) { return []byte("{}"), false, nil })
+		g, err := hub.Group(ctx, live.Key{1}, event.CommentsOn(post), func(context.Context, event.Event, string) ([]byte, bool, error) { return []byte("{}"), false, nil }, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
