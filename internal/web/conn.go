@@ -94,6 +94,7 @@ func (c *conn) serve() {
 	c.ws.SetPongHandler(func(string) error { c.alive(); return nil })
 	c.ws.SetPingHandler(func(payload string) error { c.answerPing([]byte(payload)); return nil })
 	c.ws.SetCloseHandler(func(int, string) error { return nil }) // reading sees the code, too
+	c.alive()
 	c.attend()
 }
 
