@@ -251,7 +251,9 @@ func (op *operation) again(f func(context.Context) error) {
 	op.busy++
 	op.turn++
 	c.mu.Unlock()
-	c.spawn(func() { op.work(func(ctx context.Context) string { return op.followed(ctx, f(ctx)) }) })
+	if !c.spawn(func() { op.work(func(ctx context.Context) string { return op.followed(ctx, f(ctx)) }) }) {
+		op.end(op.abandoned()) // it may have been completed a moment before, and then nobody else will
+	}
 }
 
 // eventsRead is for how many events that are read from the log to find those of
