@@ -20,8 +20,8 @@ type Key [32]byte
 // whenever somebody who resumes comes to it.
 type Render func(ctx context.Context, e event.Event, cursor string) (data []byte, over bool, err error)
 
-// Pay is called before each Render, and may wait for as long as it takes: that holds up its own group, and no other. An
-// error is as one of Render's.
+// Pay is called before an event is rendered for the members, and may wait for as long as it takes: that holds up its own
+// group, and no other. Who follows pays by their Toll. An error ends the group.
 type Pay func(ctx context.Context) error
 
 // Payload is an event as a group's members are told of it. It is shared and not changed.
@@ -268,12 +268,7 @@ const crowd = 4
 // payload renders an event, as it is when it is asked for or later. crowded says that others will ask for it in a moment.
 func (g *Group) payload(ctx context.Context, e event.Event, at event.Cursor, crowded bool) (*Payload, error) {
 	return g.hub.renders.get(ctx, renderKey{g, e.Position}, crowded, func() (*Payload, error) {
-		if g.pay != nil {
-			if err := g.pay(g.hub.ctx); err != nil {
-				return nil, err
-			}
-		}
-		select { // behind pay: whoever waits for points must not keep others from rendering
+		select {
 		case g.hub.rendering <- struct{}{}:
 			defer func() { <-g.hub.rendering }()
 		case <-g.hub.ctx.Done():
@@ -351,7 +346,7 @@ func (g *Group) deliver(events []event.Event) error {
 	size, last := 0, g.place()
 	for i, e := range events {
 		at := event.After(e, g.feed.epoch)
-		p, err := g.patient(g.hub.ctx, e, at, false)
+		p, err := g.paid(e, at)
 		if err != nil {
 			g.hand(ps, last) // what comes before it
 			return err
@@ -371,6 +366,19 @@ func (g *Group) deliver(events []event.Event) error {
 		}
 	}
 	return nil
+}
+
+// paid renders an event for the members.
+func (g *Group) paid(e event.Event, at event.Cursor) (*Payload, error) {
+	if g.pay != nil {
+		if err := g.pay(g.hub.ctx); err != nil {
+			if g.hub.ctx.Err() != nil {
+				err = ErrStopped
+			}
+			return nil, err
+		}
+	}
+	return g.patient(g.hub.ctx, e, at, false)
 }
 
 func (g *Group) place() event.Cursor {

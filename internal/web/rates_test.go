@@ -434,6 +434,21 @@ func TestRatesHoldUpNobody(t *testing.T) {
 	}
 }
 
+// TestWaitingForPointsEnds: whoever leaves while an event waits for points is gone.
+func TestWaitingForPointsEnds(t *testing.T) {
+	p := newPurse()
+	w := newWorld(t, p.limits)
+	token, _ := w.token()
+	for range 60 {
+		w.log.post(gid.NewUser(), "post")
+	}
+	c := w.open(`{"authorization":"` + token + `"}`)
+	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { viewer } }`, "")
+	eventually(t, "the subscription to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })
+	c.ws.Close()
+	eventually(t, "the socket to end", func() bool { return strings.Contains(w.lines.String(), `"msg":"socket closed"`) })
+}
+
 // refusals counts what Points refuse.
 type refusals struct {
 	web.Points

@@ -265,13 +265,8 @@ func (op *operation) Page(ctx context.Context, events int) error {
 	return pace(ctx, 1+events/eventsRead)
 }
 
-// Event implements live.Toll. In a group of the viewer's own, rendering pays.
-func (op *operation) Event(ctx context.Context) error {
-	if !op.shared && auth.ViewerFrom(ctx).SignedIn() {
-		return nil
-	}
-	return pace(ctx, op.points)
-}
+// Event implements live.Toll.
+func (op *operation) Event(ctx context.Context) error { return pace(ctx, op.points) }
 
 // shareable reports whether what an operation selects is the same for everyone
 // who may see it at all: every field is marked so in the schema.
@@ -334,8 +329,8 @@ func part(h hash.Hash, text string) {
 	_, _ = io.Copy(h, strings.NewReader(text)) // never fails
 }
 
-// payment is what each event of a group costs its user, who waits for the points, as an event can't be refused; nil if it
-// is everyone's.
+// payment is what each live event of a group costs its user, who waits for the points, as an event can't be refused; nil
+// if it is everyone's.
 func payment(ctx context.Context, viewer auth.Viewer, points int) live.Pay {
 	if !viewer.SignedIn() {
 		return nil
