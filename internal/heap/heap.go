@@ -25,6 +25,10 @@ const (
 	fast  = 500 * time.Millisecond
 )
 
+// smallest is what Go always lets the heap grow to, in bytes: so much at 100 percent, and as many times that as the
+// percentage is more.
+const smallest = 4 << 20
+
 // Tune makes the process collect by this rule from now on, and reports whether it does: with GOGC in the environment
 // that has been decided. GOMEMLIMIT stays in force. It is called once.
 func Tune() bool {
@@ -51,7 +55,7 @@ func afterCollection(last time.Time) {
 // percent is the GOGC by which the heap grows by the rule: it was another, and so much time lies between the last two
 // collections.
 func percent(alive uint64, was int, between time.Duration) int {
-	p := max(least, int(100*Room/max(alive, 1<<20)))
+	p := max(least, int(min(100*Room/max(alive, 1), 100*(alive+Room)/smallest)))
 	if between < fast {
 		p = max(p, min(most, was+was/2))
 	}

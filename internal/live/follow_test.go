@@ -92,7 +92,7 @@ func TestFollowFromEveryCursor(t *testing.T) {
 				time.Sleep(rand.N(2 * time.Millisecond)) // so that the log, the hub, the group and who follows are each elsewhere
 			}
 			return fmt.Append(nil, e.Position), false, nil
-		})
+		}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,6 +20,10 @@ type Key [32]byte
 // whenever somebody who resumes comes to it.
 type Render func(ctx context.Context, e event.Event, cursor string) (data []byte, over bool, err error)
 
+// Pay is called before an event is rendered for the members, and may wait for as long as it takes: that holds up its own
+// group, and no other. Who follows pays by their Toll. An error ends the group.
+type Pay func(ctx context.Context) error
+
 // Payload is an event as a group's members are told of it. It is shared and not changed.
 type Payload struct {
 	At     event.Cursor // right behind the event
@@ -68,6 +72,7 @@ type Group struct {
 	key    Key
 	topic  event.Topic
 	render Render
+	pay    Pay
 	feed   *Subscription
 
 	work      worker
@@ -101,9 +106,9 @@ type groups struct {
 	known map[Key]*Group
 }
 
-// Group returns the group of a key, and makes it of the others if there is none. The caller gives it back with Release.
-// The error is ErrStopped or ctx's.
-func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Render) (*Group, error) {
+// Group returns the group of a key, and makes it of the others if there is none; pay may be nil. The caller gives it back
+// with Release. The error is ErrStopped or ctx's.
+func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Render, pay Pay) (*Group, error) {
 	select {
 	case <-h.started:
 	case <-h.stopped:
@@ -117,7 +122,7 @@ func (h *Hub) Group(ctx context.Context, key Key, topic event.Topic, render Rend
 		g.refs++
 		return g, nil
 	}
-	g := &Group{hub: h, key: key, topic: topic, render: render, refs: 1}
+	g := &Group{hub: h, key: key, topic: topic, render: render, pay: pay, refs: 1}
 	g.work.do = g.run
 	g.work.all = &h.workers
 	if err := h.feed(topic, g.work.wake, func(s *Subscription, at event.Cursor) { g.feed, g.at = s, at }); err != nil {
@@ -341,7 +346,7 @@ func (g *Group) deliver(events []event.Event) error {
 	size, last := 0, g.place()
 	for i, e := range events {
 		at := event.After(e, g.feed.epoch)
-		p, err := g.patient(g.hub.ctx, e, at, false)
+		p, err := g.paid(e, at)
 		if err != nil {
 			g.hand(ps, last) // what comes before it
 			return err
@@ -361,6 +366,19 @@ func (g *Group) deliver(events []event.Event) error {
 		}
 	}
 	return nil
+}
+
+// paid renders an event for the members.
+func (g *Group) paid(e event.Event, at event.Cursor) (*Payload, error) {
+	if g.pay != nil {
+		if err := g.pay(g.hub.ctx); err != nil {
+			if g.hub.ctx.Err() != nil {
+				err = ErrStopped
+			}
+			return nil, err
+		}
+	}
+	return g.patient(g.hub.ctx, e, at, false)
 }
 
 func (g *Group) place() event.Cursor {

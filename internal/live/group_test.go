@@ -123,7 +123,7 @@ func (r *rendered) render(_ context.Context, e event.Event, _ string) ([]byte, b
 
 func group(t *testing.T, h *Hub, r *rendered) *Group {
 	t.Helper()
-	g, err := h.Group(t.Context(), Key{1}, event.CommentsOn(posts[0]), r.render)
+	g, err := h.Group(t.Context(), Key{1}, event.CommentsOn(posts[0]), r.render, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,6 +236,48 @@ func TestMembersWithoutRoom(t *testing.T) {
 		}
 		if again < members {
 			t.Errorf("only %d times was somebody behind", again)
+		}
+	})
+}
+
+// TestWhoPaysHoldsUpNobody: a group that waits to pay for an event takes no turn at rendering from another.
+func TestWhoPaysHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newMemLog()
+		h, stop := running(t, log, Options{Renders: 1})
+		defer stop()
+		synctest.Wait()
+		paid := make(chan struct{})
+		pay := func(ctx context.Context) error {
+			select {
+			case <-paid:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		poor, err := h.Group(t.Context(), Key{2}, event.CommentsOn(posts[0]), new(rendered).render, pay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := event.Cursor{Epoch: log.epoch}
+		waits, other := newSink(t, poor, start), newSink(t, group(t, h, new(rendered)), start)
+		synctest.Wait()
+		for range 3 {
+			log.append(comment())
+			log.wake()
+			time.Sleep(time.Second)
+		}
+		if got := other.positions(); !slices.Equal(got, upTo(1, 3)) {
+			t.Errorf("the others were told of %v", got)
+		}
+		if got := waits.positions(); len(got) > 0 {
+			t.Errorf("not paid for: %v", got)
+		}
+		close(paid)
+		time.Sleep(time.Second)
+		if got := waits.positions(); !slices.Equal(got, upTo(1, 3)) {
+			t.Errorf("paid for, and told of %v", got)
 		}
 	})
 }

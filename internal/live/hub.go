@@ -12,7 +12,7 @@
 // A subscription has no goroutine; its events are pulled by the one that calls Next. Those of clients are pulled by a
 // Group, which renders each event once for all of its members.
 //
-// Lock order: Hub.groups.mu, then Hub.mu, then Subscription.mu; Group.mu behind none of them and before none. None is held
+// Lock order: Hub.groups.mu, then Hub.mu, then Subscription.mu or pages.mu; Group.mu behind none of them and before none. None is held
 // while anything outside of this package is called.
 package live
 

@@ -22,8 +22,10 @@ import (
 // lasts as long as the peer is slow; operations have one until they have been
 // answered, and subscriptions until they are members of their group.
 //
-// The reader runs in serve, which owns the others: it returns, and the
-// connection is closed, when all of them are done.
+// The reader, which is serve at first and then idle and attend by turns, owns
+// the others: it ends with finish, and the connection is closed, when all of
+// them are done.
+//
 // A conn ends in one of two ways, whichever comes first:
 //
 //   - shut: operations stop, what waits is written, then a close frame; then
@@ -94,6 +96,7 @@ func (c *conn) serve() {
 	c.ws.SetPongHandler(func(string) error { c.alive(); return nil })
 	c.ws.SetPingHandler(func(payload string) error { c.answerPing([]byte(payload)); return nil })
 	c.ws.SetCloseHandler(func(int, string) error { return nil }) // reading sees the code, too
+	c.alive()
 	c.attend()
 }
 

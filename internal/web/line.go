@@ -50,13 +50,14 @@ type transport interface {
 	goAway()
 }
 
-// spawn runs f in a goroutine of the connection's, unless that is over.
-func (l *line) spawn(f func()) {
+// spawn runs f in a goroutine of the connection's, unless that is over, and reports whether it does.
+func (l *line) spawn(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.over {
 		l.running.Go(f)
 	}
+	return !l.over
 }
 
 // put puts a frame into the queue, waits for room there, and has it written. The error is ctx's, or errEnded.

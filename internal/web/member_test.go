@@ -70,7 +70,7 @@ func TestWhoHasEndedIsNoMember(t *testing.T) {
 	defer running.Wait()
 	defer stop()
 	join := func() *live.Group {
-		g, err := hub.Group(ctx, live.Key{1}, event.CommentsOn(post), func(context.Context, event.Event, string) ([]byte, bool, error) { return []byte("{}"), false, nil })
+		g, err := hub.Group(ctx, live.Key{1}, event.CommentsOn(post), func(context.Context, event.Event, string) ([]byte, bool, error) { return []byte("{}"), false, nil }, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,5 +100,34 @@ func TestWhoHasEndedIsNoMember(t *testing.T) {
 	defer c.out.mu.Unlock()
 	if n := len(c.out.items); n > 0 {
 		t.Errorf("it was told of %d events", n)
+	}
+}
+
+// TestBehindASocketThatHasEnded: an operation that its client has completed, and that its group finds without room just
+// when the socket ends, has nobody left to give back what it holds but who finds it.
+func TestBehindASocketThatHasEnded(t *testing.T) {
+	hub := live.New(new(shortLog), nil, live.Options{Poll: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = hub.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	c := &conn{line: line{
+		server: &Server{log: slog.New(slog.DiscardHandler), hub: hub}, values: ctx, cancel: stop,
+		out: out{limit: 1 << 20, finished: make(chan struct{})},
+	}}
+	c.transport = c
+	group, err := hub.Group(ctx, live.Key{1}, event.CommentsOn(gid.NewPost()), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := false
+	op := &operation{id: "1", conn: &c.line, group: group, leave: func() { left = true }}
+	op.completed.Store(true)
+	c.settle()
+	op.Behind(event.Cursor{})
+	c.running.Wait()
+	if !left {
+		t.Error("its points stand for ever")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -399,6 +400,67 @@ func TestRatesOfEvents(t *testing.T) {
 	p.pass(10 * time.Second)
 	wait(11)
 	c.send(`{"id":"1","type":"complete"}`)
+}
+
+// TestRatesHoldUpNobody: whoever has no points left for the events of ever so many subscriptions waits alone.
+func TestRatesHoldUpNobody(t *testing.T) {
+	const subscriptions = 100 // more than events may be rendered at once
+	p := newPurse()
+	refused := &refusals{Points: p.Addresses}
+	p.Addresses = refused
+	w := newWorld(t, p.limits)
+	token, _ := w.token()
+	poor := w.open(`{"authorization":"`+token+`"}`, from("198.51.100.1")...)
+	other := w.open("", from("198.51.100.2")...)
+	w.log.post(gid.NewUser(), "first")
+	after := `(after: "` + w.log.cursor(0) + `")`
+	other.subscribe("1", `subscription { posted`+after+` { public } }`, "")
+	other.next()
+	for i := range subscriptions {
+		p.pass(10 * time.Second)
+		poor.subscribe(fmt.Sprint(i), fmt.Sprintf(`subscription S%d { posted%s { viewer } }`, i, after), "")
+		poor.next()
+	}
+	for w.post(ten, from("198.51.100.1")...).status == 200 {
+	}
+	w.log.post(gid.NewUser(), "second")
+	before := refused.n.Load()
+	eventually(t, "all to wait for points", func() bool { return refused.n.Load() > before+5*subscriptions })
+	w.log.post(gid.NewUser(), "third")
+	for _, want := range []string{"second", "third"} {
+		if got := other.next(); !strings.Contains(got, want) {
+			t.Errorf("instead of the %s: %s", want, got)
+		}
+	}
+}
+
+// TestWaitingForPointsEnds: whoever leaves while an event waits for points is gone.
+func TestWaitingForPointsEnds(t *testing.T) {
+	p := newPurse()
+	w := newWorld(t, p.limits)
+	token, _ := w.token()
+	for range 60 {
+		w.log.post(gid.NewUser(), "post")
+	}
+	c := w.open(`{"authorization":"` + token + `"}`)
+	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { viewer } }`, "")
+	eventually(t, "the subscription to be made to wait", func() bool { return strings.Contains(w.lines.String(), `"reason":"rate"`) })
+	c.ws.Close()
+	eventually(t, "the socket to end", func() bool { return strings.Contains(w.lines.String(), `"msg":"socket closed"`) })
+}
+
+// refusals counts what Points refuse.
+type refusals struct {
+	web.Points
+	n atomic.Int64
+}
+
+func (r *refusals) Look(key string, points int) rate.State {
+	s := r.Points.Look(key, points)
+	if !s.OK {
+		r.n.Add(1)
+	}
+	return s
 }
 
 // TestRatesOfReplays: to look for a subscription's events among others costs something too, in a long log.

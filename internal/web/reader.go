@@ -23,17 +23,21 @@ func (c *conn) idle() {
 		if pong {
 			_, err = c.in.Discard(n)
 		}
-		if !pong || err != nil {
-			go c.attend() // it finds the error, too
+		if err != nil {
+			go c.attend() // which finds it, too: there is no more time
+			return
+		}
+		if !pong {
+			c.alive()
+			go c.attend()
 			return
 		}
 	}
 }
 
-// attend handles what the client sends, as long as more of it is there.
+// attend handles what the client sends, as long as more of it is there. Who calls it has given the client time.
 func (c *conn) attend() {
 	for {
-		c.alive()
 		if err := c.next(); err != nil {
 			c.finish(c.readEnded(err))
 			return
@@ -42,6 +46,7 @@ func (c *conn) attend() {
 			go c.idle()
 			return
 		}
+		c.alive()
 	}
 }
 
@@ -68,10 +73,12 @@ func (c *conn) next() error {
 	return err
 }
 
-// alive gives the client time: it is there.
+// alive gives the client time, for it is there: until it is pinged, which beat may find a little later to be due, and to
+// answer that.
 func (c *conn) alive() {
+	limits := &c.server.limits
 	// It fails only on a closed connection, as reading then does.
-	_ = c.net.SetReadDeadline(time.Now().Add(c.server.limits.Ping + c.server.limits.Pong))
+	_ = c.net.SetReadDeadline(time.Now().Add(limits.Ping + limits.Ping/beatsAPing + limits.Pong))
 }
 
 // nextPing reads a ping, which has n bytes, and answers it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,6 +148,38 @@ func TestSilentClient(t *testing.T) {
 		c.ws.SetPingHandler(func(data string) error { pings <- struct{}{}; return answer(data) })
 		c.quiet()
 	}
+}
+
+// TestSilence: who says nothing is gone after Limits.Ping and Limits.Pong, and a little for when its ping was due; not
+// later, and not before it has had Limits.Pong to answer, however short that is.
+func TestSilence(t *testing.T) {
+	const ping, pong = 4 * time.Second, 250 * time.Millisecond
+	w := newWorld(t, func(o *web.Options) { o.Limits.Ping, o.Limits.Pong = ping, pong })
+	silent := w.open("")
+	since := time.Now()
+	silent.ws.SetPingHandler(func(string) error { return nil })
+	var others []*client
+	for range 20 { // at each time between two at which it is looked whose ping is due
+		time.Sleep(ping / 8 / 20)
+		others = append(others, w.open(""))
+	}
+	var reading sync.WaitGroup
+	for _, c := range others {
+		reading.Go(func() {
+			if text, err := c.read(); text != "" || !strings.Contains(err.Error(), "closed network connection") {
+				t.Errorf("who answers pings was told %q, %v", text, err)
+			}
+		})
+	}
+	silent.expectClose(websocket.CloseAbnormalClosure, "unexpected EOF")
+	if took := time.Since(since); took < ping+pong || took > 2*ping-time.Second {
+		t.Errorf("it took %v", took)
+	}
+	eventually(t, "the others' next ping", func() bool { return time.Since(since) > ping+ping/2 })
+	for _, c := range others {
+		c.ws.Close()
+	}
+	reading.Wait()
 }
 
 func TestOperations(t *testing.T) {

@@ -89,7 +89,8 @@ func (op *operation) join(ctx context.Context, topic event.Topic) error {
 	if !op.shared {
 		viewer.User = auth.ViewerFrom(ctx).User
 	}
-	group, err := op.conn.server.hub.Group(ctx, groupKey(viewer, op.oc), topic, op.conn.server.render(ctx, viewer, op.oc, op.points))
+	s := op.conn.server
+	group, err := s.hub.Group(ctx, groupKey(viewer, op.oc), topic, s.render(ctx, viewer, op.oc), payment(ctx, viewer, op.points))
 	if err != nil {
 		return err
 	}
@@ -250,7 +251,9 @@ func (op *operation) again(f func(context.Context) error) {
 	op.busy++
 	op.turn++
 	c.mu.Unlock()
-	c.spawn(func() { op.work(func(ctx context.Context) string { return op.followed(ctx, f(ctx)) }) })
+	if !c.spawn(func() { op.work(func(ctx context.Context) string { return op.followed(ctx, f(ctx)) }) }) {
+		op.end(op.abandoned()) // it may have been completed a moment before, and then nobody else will
+	}
 }
 
 // eventsRead is for how many events that are read from the log to find those of
@@ -262,13 +265,8 @@ func (op *operation) Page(ctx context.Context, events int) error {
 	return pace(ctx, 1+events/eventsRead)
 }
 
-// Event implements live.Toll. In a group of the viewer's own, rendering pays.
-func (op *operation) Event(ctx context.Context) error {
-	if !op.shared && auth.ViewerFrom(ctx).SignedIn() {
-		return nil
-	}
-	return pace(ctx, op.points)
-}
+// Event implements live.Toll.
+func (op *operation) Event(ctx context.Context) error { return pace(ctx, op.points) }
 
 // shareable reports whether what an operation selects is the same for everyone
 // who may see it at all: every field is marked so in the schema.
@@ -331,21 +329,25 @@ func part(h hash.Hash, text string) {
 	_, _ = io.Copy(h, strings.NewReader(text)) // never fails
 }
 
-// render makes events into payloads for a group: of everyone, who are told what
-// an anonymous visitor may see, or of one user, as they are then. For a user,
-// each event costs what the operation does; it can't be refused, so it waits for
-// its points.
-func (s *Server) render(ctx context.Context, viewer auth.Viewer, oc *graphql.OperationContext, points int) live.Render {
+// payment is what each live event of a group costs its user, who waits for the points, as an event can't be refused; nil
+// if it is everyone's.
+func payment(ctx context.Context, viewer auth.Viewer, points int) live.Pay {
+	if !viewer.SignedIn() {
+		return nil
+	}
 	client := auth.ClientFrom(ctx)
 	meter, _ := ctx.Value(meterKey{}).(*meter)
+	return func(ctx context.Context) error {
+		return pace(withMeter(auth.WithClient(ctx, client), meter), points)
+	}
+}
+
+// render makes events into payloads for a group: of everyone, who are told what
+// an anonymous visitor may see, or of one user, as they are then.
+func (s *Server) render(ctx context.Context, viewer auth.Viewer, oc *graphql.OperationContext) live.Render {
+	client := auth.ClientFrom(ctx)
 	return func(ctx context.Context, e event.Event, cursor string) (data []byte, over bool, err error) {
 		ctx = auth.WithClient(ctx, client)
-		if viewer.SignedIn() {
-			ctx = withMeter(ctx, meter)
-			if err := pace(ctx, points); err != nil {
-				return nil, false, err
-			}
-		}
 		now, err := s.current(viewer)
 		if err != nil {
 			return nil, false, err

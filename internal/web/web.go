@@ -100,7 +100,7 @@ type Options struct {
 type Hub interface {
 	Prepare(context.Context) (context.Context, *live.Request)
 	Start(context.Context, live.Request) (event.Cursor, error)
-	Group(context.Context, live.Key, event.Topic, live.Render) (*live.Group, error)
+	Group(context.Context, live.Key, event.Topic, live.Render, live.Pay) (*live.Group, error)
 }
 
 // Unready is a reason not to be ready, in one word: "database".
