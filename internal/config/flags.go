@@ -162,7 +162,7 @@ var groups = []group{
 		patience("socket-init", "10s", "How long a client may take to its connection_init", func(c *Config) *time.Duration { return &c.Socket.Init }),
 		patience("socket-ping", "25s", "How often a client is asked whether it is there, and a stream that is silent says that it is; less than what proxies in front allow a connection to be idle", func(c *Config) *time.Duration { return &c.Socket.Ping }),
 		patience("socket-pong", "10s", "How long it may take to answer. A peer that confirms nothing for -socket-ping and this together is gone", func(c *Config) *time.Duration { return &c.Socket.Pong }),
-		patience("socket-write", "10s", "How long it may take nothing of what is written to it", func(c *Config) *time.Duration { return &c.Socket.Write }),
+		patience("socket-write", "10s", "After how long without taking anything of what is written to it a client is closed, at most; half of that at least", func(c *Config) *time.Duration { return &c.Socket.Write }),
 	}},
 	{"Data", []*setting{
 		{

@@ -201,8 +201,13 @@ func (op *operation) execute(ctx context.Context) (done func(), err error) {
 	}
 }
 
-// send puts a frame into the socket's queue, and waits for room there.
+// send puts a frame into the socket's queue, and waits for room there. Behind a final one the client may ask for as much
+// again, so the points for which the operation stands are given back before.
 func (op *operation) send(ctx context.Context, frame []byte, final bool) error {
+	if final && op.leave != nil {
+		op.leave()
+		op.leave = nil
+	}
 	return op.conn.put(ctx, item{frame: frame, op: op, final: final})
 }
 

@@ -449,6 +449,21 @@ func TestWaitingForPointsEnds(t *testing.T) {
 	eventually(t, "the socket to end", func() bool { return strings.Contains(w.lines.String(), `"msg":"socket closed"`) })
 }
 
+// TestStandingEnds: who is told that a subscription has ended may begin another at once.
+func TestStandingEnds(t *testing.T) {
+	p := newPurse()
+	p.Standing = 2 // one of it
+	w := newWorld(t, p.limits)
+	c := w.open("")
+	for i := range 500 {
+		p.pass(10 * time.Second)
+		c.subscribe("1", `subscription { posted(after: "nonsense") { text } }`, "")
+		if got := c.next(); !strings.Contains(got, "BAD_USER_INPUT") {
+			t.Fatalf("the %dth: %s", i+1, got)
+		}
+	}
+}
+
 // refusals counts what Points refuse.
 type refusals struct {
 	web.Points
