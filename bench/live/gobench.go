@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// goBenchmark runs a benchmark of the module and returns what it reports of each metric, a value a run. None at all
+// goBenchmark runs a benchmark of the module, or one of its parts (Name/part), and returns what it reports of each metric, a value a run. None at all
 // means that there is no such benchmark, or that it was skipped.
 func goBenchmark(ctx context.Context, name, benchtime string, count int, packages ...string) (map[string][]float64, error) {
-	args := append([]string{"test", "-run", "^$", "-bench", "^" + name + "$", "-benchtime", benchtime, "-count", strconv.Itoa(count), "-benchmem"}, packages...)
+	args := append([]string{"test", "-run", "^$", "-bench", "^" + strings.ReplaceAll(name, "/", "$/^") + "$", "-benchtime", benchtime, "-count", strconv.Itoa(count), "-benchmem"}, packages...)
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)

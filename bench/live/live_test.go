@@ -210,6 +210,10 @@ func TestParse(t *testing.T) {
 	if !slices.Equal(got["log/naive"], []float64{0.91, 0.93}) {
 		t.Errorf("got %v", got)
 	}
+	got = parseBenchmark("BenchmarkDelivery/2000", "BenchmarkDelivery/100-2 9 1 ns/op 5 allocs/delivery\nBenchmarkDelivery/2000-2 8 123 ns/op 0.25 allocs/delivery\n")
+	if !slices.Equal(got["allocs/delivery"], []float64{0.25}) {
+		t.Errorf("of a part got %v", got)
+	}
 	for _, args := range []string{"-parts=some", "-subscribers=many", "-subscribers=0", "-rounds=0", "-subscribers=100000000"} {
 		if _, err := parse([]string{args}); err == nil {
 			t.Errorf("%s is taken", args)
