@@ -188,7 +188,7 @@ func (g *greedy) stall(s *server, pings bool) {
 	}
 	begin, memory := time.Now(), rss(t, s.pid())
 	full, highest := begin, memory // when the kernels took the last byte; the most memory
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(500 * time.Millisecond) // a look goes through all sockets of the machine: more of them disturb the others
 	defer tick.Stop()
 	for {
 		open, out := established(t, remote, local)
@@ -211,7 +211,7 @@ func (g *greedy) stall(s *server, pings bool) {
 		highest = max(highest, rss(t, s.pid()))
 	}
 	closed := time.Now()
-	for range of(60, 200) { // what is said to the others meanwhile counts, too
+	for range of(6, 20) { // what is said to the others meanwhile counts, too
 		<-tick.C
 	}
 	t.Logf("pings %v: closed %v after it stalled, %v after the kernels held the last byte of %d KiB; the server had %d MiB and at most %d MiB", pings,
