@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package rig
 
 import (
 	"bufio"
@@ -19,41 +19,44 @@ import (
 	"time"
 )
 
+// Trace in the environment of a Go program makes it say what its heap is like after every collection.
+const Trace = "GODEBUG=gctrace=1"
+
 // tick is the unit of CPU time in /proc (USER_HZ), the same on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// client speaks to all servers.
-var client = &http.Client{Timeout: patience}
+// Client speaks to all servers.
+var Client = &http.Client{Timeout: patience}
 
-// process is a server under measurement, in a process of its own, run with GODEBUG=gctrace=1: what it says of its heap
-// is read from there, so that nothing needs to be built into it.
-type process struct {
+// Process is a server under measurement, in a process of its own. What it says of its heap,
+// if it runs with Trace, is read from its standard error, so that nothing needs to be built into it.
+type Process struct {
 	cmd     *exec.Cmd
-	address string // 127.0.0.1:port
+	Address string // 127.0.0.1:port
 	exited  chan struct{}
 
 	mu   sync.Mutex
-	heap heap
+	heap Heap
 }
 
-// heap is what a process has said of its memory at the end of its garbage collections, in MiB, as whole numbers.
-type heap struct {
-	collections int
-	live        int // marked by the last one
-	goal        int // at which the next one begins
-	stacks      int
-	allocated   int // from the start to the end of the last one
+// Heap is what a process has said of its memory at the end of its garbage collections, in MiB, as whole numbers.
+type Heap struct {
+	Collections int
+	Live        int // marked by the last one
+	Goal        int // at which the next one begins
+	Stacks      int
+	Allocated   int // from the start to the end of the last one
 }
 
-// start runs a server and waits until it is ready. arguments gets the address to listen on.
-func start(ctx context.Context, path string, env []string, arguments func(address string) []string) (*process, error) {
+// Start runs a server and waits until it is ready. arguments gets the address to listen on.
+func Start(ctx context.Context, path string, env []string, arguments func(address string) []string) (*Process, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{address: address, exited: make(chan struct{})}
+	p := &Process{Address: address, exited: make(chan struct{})}
 	p.cmd = exec.Command(path, arguments(address)...)
-	p.cmd.Env = append(append(os.Environ(), "GODEBUG=gctrace=1"), env...)
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -68,7 +71,7 @@ func start(ctx context.Context, path string, env []string, arguments func(addres
 		_ = p.cmd.Wait() // it was killed, or has said why it went
 	}()
 	if err := p.ready(ctx); err != nil {
-		p.stop()
+		p.Stop()
 		return nil, err
 	}
 	return p, nil
@@ -82,9 +85,9 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-func (p *process) ready(ctx context.Context) error {
+func (p *Process) ready(ctx context.Context) error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		resp, err := client.Get("http://" + p.address + "/readyz")
+		resp, err := Client.Get("http://" + p.Address + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -102,14 +105,14 @@ func (p *process) ready(ctx context.Context) error {
 	return fmt.Errorf("%s does not get ready", p.cmd.Path)
 }
 
-// stop kills the process and waits for its end.
-func (p *process) stop() {
+// Stop kills the process and waits for its end.
+func (p *Process) Stop() {
 	_ = p.cmd.Process.Kill() // it fails when it has ended
 	<-p.exited
 }
 
 // listen takes in what the process says of its heap, and passes on the rest.
-func (p *process) listen(r io.Reader) {
+func (p *Process) listen(r io.Reader) {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		h, end, ok := parseTrace(lines.Text())
 		if !ok {
@@ -119,9 +122,9 @@ func (p *process) listen(r io.Reader) {
 			continue
 		}
 		p.mu.Lock()
-		h.collections = p.heap.collections + 1
+		h.Collections = p.heap.Collections + 1
 		// Until the mark ends the heap holds what was live before, and what was allocated since.
-		h.allocated = p.heap.allocated + end - p.heap.live
+		h.Allocated = p.heap.Allocated + end - p.heap.Live
 		p.heap = h
 		p.mu.Unlock()
 	}
@@ -129,7 +132,7 @@ func (p *process) listen(r io.Reader) {
 
 // parseTrace reads a line of gctrace (package runtime, "Environment Variables"): "gc 7 @1.2s 0%: … ms cpu, 4->5->2 MB,
 // 5 MB goal, 0 MB stacks, 0 MB globals, 2 P". end is the heap when marking ended.
-func parseTrace(line string) (h heap, end int, ok bool) {
+func parseTrace(line string) (h Heap, end int, ok bool) {
 	if !strings.HasPrefix(line, "gc ") {
 		return h, 0, false
 	}
@@ -139,48 +142,48 @@ func parseTrace(line string) (h heap, end int, ok bool) {
 	}
 	parts = parts[len(parts)-5:]
 	var begin int
-	if _, err := fmt.Sscanf(parts[0], "%d->%d->%d MB", &begin, &end, &h.live); err != nil {
+	if _, err := fmt.Sscanf(parts[0], "%d->%d->%d MB", &begin, &end, &h.Live); err != nil {
 		return h, 0, false
 	}
-	if _, err := fmt.Sscanf(parts[1], "%d MB goal", &h.goal); err != nil {
+	if _, err := fmt.Sscanf(parts[1], "%d MB goal", &h.Goal); err != nil {
 		return h, 0, false
 	}
-	_, err := fmt.Sscanf(parts[2], "%d MB stacks", &h.stacks)
+	_, err := fmt.Sscanf(parts[2], "%d MB stacks", &h.Stacks)
 	return h, end, err == nil
 }
 
-func (p *process) heapNow() heap {
+func (p *Process) HeapNow() Heap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.heap
 }
 
-// collect makes the process allocate, by requests that it has to read, until it has collected its garbage twice: one
+// Collect makes the process allocate, by requests that it has to read, until it has collected its garbage twice: one
 // collection may have been under way.
-func (p *process) collect(ctx context.Context) (heap, error) {
+func (p *Process) Collect(ctx context.Context) (Heap, error) {
 	body := []byte(`{"query":"{ __typename }` + strings.Repeat(" ", 100<<10) + `"}`)
-	begin := p.heapNow().collections
+	begin := p.HeapNow().Collections
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if h := p.heapNow(); h.collections >= begin+2 {
+		if h := p.HeapNow(); h.Collections >= begin+2 {
 			return h, nil
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.address+"/graphql", bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.Address+"/graphql", bytes.NewReader(body))
 		if err != nil {
-			return heap{}, err
+			return Heap{}, err
 		}
 		req.Header.Set("Content-Type", "application/json")
-		resp, err := client.Do(req)
+		resp, err := Client.Do(req)
 		if err != nil {
-			return heap{}, err
+			return Heap{}, err
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 	}
-	return heap{}, fmt.Errorf("%s collects no garbage", p.cmd.Path)
+	return Heap{}, fmt.Errorf("%s collects no garbage", p.cmd.Path)
 }
 
-// cpu is what the process has spent so far, in user and system mode.
-func (p *process) cpu() (time.Duration, error) {
+// CPU is what the process has spent so far, in user and system mode.
+func (p *Process) CPU() (time.Duration, error) {
 	b, err := os.ReadFile(p.proc("stat"))
 	if err != nil {
 		return 0, err
@@ -195,10 +198,10 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * tick, nil
 }
 
-// settle waits until the process has done nothing to speak of for that long, for at most ten times that.
-func (p *process) settle(ctx context.Context, period time.Duration) error {
+// Settle waits until the process has done nothing to speak of for that long, for at most ten times that.
+func (p *Process) Settle(ctx context.Context, period time.Duration) error {
 	for range 10 {
-		before, err := p.cpu()
+		before, err := p.CPU()
 		if err != nil {
 			return err
 		}
@@ -207,33 +210,33 @@ func (p *process) settle(ctx context.Context, period time.Duration) error {
 			return ctx.Err()
 		case <-time.After(period):
 		}
-		if after, err := p.cpu(); err != nil || after-before <= 3*tick {
+		if after, err := p.CPU(); err != nil || after-before <= 3*tick {
 			return err
 		}
 	}
 	return nil
 }
 
-// memory is what a process holds, in bytes.
-type memory struct {
-	resident, private int64 // Rss, and Private_Dirty, of smaps_rollup
-	peak              int64 // of the resident, since resetPeak
+// Memory is what a process holds, in bytes.
+type Memory struct {
+	Resident, Private int64 // Rss, and Private_Dirty, of smaps_rollup
+	Peak              int64 // of the resident, since ResetPeak
 }
 
-func (p *process) memory() (memory, error) {
+func (p *Process) Memory() (Memory, error) {
 	rollup, err := p.values("smaps_rollup")
 	if err != nil {
-		return memory{}, err
+		return Memory{}, err
 	}
 	status, err := p.values("status")
-	return memory{rollup["Rss"], rollup["Private_Dirty"], status["VmHWM"]}, err
+	return Memory{rollup["Rss"], rollup["Private_Dirty"], status["VmHWM"]}, err
 }
 
-// resetPeak makes memory.peak what is resident now (proc(5), clear_refs).
-func (p *process) resetPeak() error { return os.WriteFile(p.proc("clear_refs"), []byte("5"), 0) }
+// ResetPeak makes Memory.Peak what is resident now (proc(5), clear_refs).
+func (p *Process) ResetPeak() error { return os.WriteFile(p.proc("clear_refs"), []byte("5"), 0) }
 
 // values reads the lines "Name: 123 kB" of a file.
-func (p *process) values(name string) (map[string]int64, error) {
+func (p *Process) values(name string) (map[string]int64, error) {
 	b, err := os.ReadFile(p.proc(name))
 	if err != nil {
 		return nil, err
@@ -252,6 +255,6 @@ func (p *process) values(name string) (map[string]int64, error) {
 	return values, nil
 }
 
-func (p *process) proc(name string) string {
+func (p *Process) proc(name string) string {
 	return fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name)
 }
