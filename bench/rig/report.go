@@ -17,6 +17,7 @@ type Line struct {
 	Ours, Control []float64
 	Against       string // the control's name
 	Goal          Goal
+	Aim           Goal // more than the goal, and better
 }
 
 // A Goal is what is to be reached; the zero Goal is none.
@@ -45,19 +46,30 @@ func (g Goal) String() string {
 	return fmt.Sprintf("%s %g%s", sign, g.bound, times)
 }
 
-// Verdict is whether the goal is reached by the median; "" without a goal or a measurement.
+// Verdict is whether the goal is reached by the median, and the aim; "" without a goal or a measurement.
 func (l Line) Verdict() string {
+	switch goal, measured := l.reaches(l.Goal); {
+	case !measured:
+		return ""
+	case !goal:
+		return "MISSED"
+	}
+	if aim, measured := l.reaches(l.Aim); measured && aim {
+		return "met, and the aim"
+	}
+	return "met"
+}
+
+func (l Line) reaches(g Goal) (reached, measured bool) {
 	values := l.Ours
-	if l.Goal.ratio {
+	if g.ratio {
 		values = l.Ratios()
 	}
-	if l.Goal.bound == 0 || len(values) == 0 {
-		return ""
+	if g.bound == 0 || len(values) == 0 {
+		return false, false
 	}
-	if m := Median(values); l.Goal.least && m >= l.Goal.bound || !l.Goal.least && m <= l.Goal.bound {
-		return "met"
-	}
-	return "MISSED"
+	m := Median(values)
+	return g.least && m >= g.bound || !g.least && m <= g.bound, true
 }
 
 // Ratios are those of each round: what disturbs a round disturbs both.
@@ -104,12 +116,20 @@ func short(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// goals names the goal, and the aim in brackets.
+func (l Line) goals() string {
+	if l.Aim.bound == 0 {
+		return l.Goal.String()
+	}
+	return fmt.Sprintf("%s (%s)", l.Goal, l.Aim)
+}
+
 // Report writes the lines as a table.
 func Report(w io.Writer, lines []Line) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\tunit\ttidings\tcontrol\t\tratio\tgoal\t")
 	for _, l := range lines {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Unit, Spread(l.Ours), Spread(l.Control), l.Against, Spread(l.Ratios()), l.Goal, l.Verdict())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Unit, Spread(l.Ours), Spread(l.Control), l.Against, Spread(l.Ratios()), l.goals(), l.Verdict())
 	}
 	return t.Flush()
 }
