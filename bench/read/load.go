@@ -118,7 +118,7 @@ func load(ctx context.Context, db *sql.DB, postgres bool, d *data) error {
 func (r rows) insert(ctx context.Context, tx *sql.Tx, postgres bool) error {
 	statement := "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(r.columns)-1) + ")"
 	if postgres {
-		statement = pq.CopyIn(r.table, r.columns...)
+		statement = "COPY " + r.table + " (" + strings.Join(r.columns, ", ") + ") FROM STDIN"
 	}
 	stmt, err := tx.PrepareContext(ctx, statement)
 	if err != nil {

@@ -28,8 +28,8 @@ const tick = 10 * time.Millisecond
 // Client speaks to all servers.
 var Client = &http.Client{Timeout: patience}
 
-// Process is a server under measurement, in a process of its own. What it says of its heap,
-// if it runs with Trace, is read from its standard error, so that nothing needs to be built into it.
+// Process is a server under measurement, in a process of its own. What it says of its heap, if it runs with Trace, is
+// read from its standard error, so that nothing needs to be built into it.
 type Process struct {
 	cmd     *exec.Cmd
 	Address string // 127.0.0.1:port
