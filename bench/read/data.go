@@ -60,6 +60,7 @@ const (
 	commentLength = 200
 	drafts        = 40 // of so many posts one is a draft
 	vocabulary    = 3000
+	accent        = "é" // at the end of some words
 )
 
 // generate makes users, one less than s says, for the account that signs up is one; posts; and comments, of which a
@@ -71,7 +72,7 @@ func generate(s size) *data {
 	g.zipf = rand.NewZipf(g.rand, 1.1, 8, vocabulary-1)
 	for i := range s.users - 1 {
 		at := beginning.Add(time.Duration(i) * time.Second)
-		name := strings.TrimSuffix(g.word(), "é") + "_" + strconv.Itoa(i)
+		name := strings.TrimSuffix(g.word(), accent) + "_" + strconv.Itoa(i)
 		d.users = append(d.users, user{gid.UserOf(g.id(at)), name, strings.ToUpper(name[:1]) + name[1:] + " " + g.word(), at})
 	}
 	first := beginning.Add(24 * time.Hour)
@@ -121,7 +122,7 @@ func (g *generator) vocabulary() []string {
 		}
 		seen[word] = true
 		if len(words)%100 == 99 {
-			word += "é"
+			word += accent
 		}
 		words = append(words, word)
 	}

@@ -43,10 +43,10 @@ var postgresStatements = statements{
 		FROM unnest($1::uuid[]) WITH ORDINALITY AS parent(id, n) CROSS JOIN LATERAL (
 			SELECT post_id, id, content, created_at, author_id FROM comments WHERE post_id = parent.id ORDER BY created_at, id LIMIT 5
 		) c JOIN users u ON u.id = c.author_id ORDER BY parent.n, c.created_at, c.id`,
-	search: `SELECT p.id, p.title, p.created_at, u.username FROM (
+	search: `SELECT p.id, p.title, p.created_at, (SELECT username FROM users WHERE id = p.author_id) FROM (
 			SELECT id, title, created_at, author_id, ts_rank(search, query) AS rank FROM posts, websearch_to_tsquery('english', $1) query
 			WHERE search @@ query AND published ORDER BY rank DESC, id DESC LIMIT 20
-		) p JOIN users u ON u.id = p.author_id ORDER BY p.rank DESC, p.id DESC`,
+		) p ORDER BY p.rank DESC, p.id DESC`,
 	add:    addComment + ` FOR SHARE` + returnUsername,
 	append: `INSERT INTO log_inbox (event, kind, subject, scope, at) VALUES ($1, $2, $3, $4, $5)`,
 	list:   func(ids []string) string { return "{" + strings.Join(ids, ",") + "}" },
