@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"tidings/internal/audit":         {"internal/auth", "internal/gid"},
 	"tidings/bench/live":             {"bench/rig", "graph", "ent", "internal/gid", "internal/testkit/pgtest"}, // the server is a process
 	"tidings/bench/read":             {"bench/rig", "internal/auth", "internal/gid", "internal/heap", "internal/testkit/pgtest"},
+	"tidings/bench/read/profiled":    {"bench/rig", "internal/app", "internal/config", "internal/heap"},
 	"tidings/ent/...":                {"ent/...", "internal/auth", "internal/gid"},
 }
 

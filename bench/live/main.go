@@ -135,7 +135,7 @@ func (b *bench) run(ctx context.Context) (lines []rig.Line, err error) {
 	defer os.RemoveAll(dir)
 	b.say("%s", rig.Machine())
 	if b.server == "" {
-		if b.server, err = rig.Build(ctx, dir); err != nil {
+		if b.server, err = rig.Build(ctx, dir, "."); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -73,8 +74,8 @@ func compare(ctx context.Context, p *place, o operation, token string) (s script
 	}
 	ours, control := values["tidings"], values["control"]
 	for i := range vs {
-		if !reflect.DeepEqual(ours[i], control[i]) {
-			return s, fmt.Errorf("%s %v: the answers differ:\n%v\n%v", o.name, vs[i].variables, ours[i], control[i])
+		if d := difference(ours[i], control[i]); d != "" {
+			return s, fmt.Errorf("%s %v: the answers differ at %s", o.name, vs[i].variables, d)
 		}
 	}
 	return s, nil
@@ -139,6 +140,36 @@ func value(answer []byte) (any, error) {
 		return nil, fmt.Errorf("an error: %.300s", answer)
 	}
 	return v, nil
+}
+
+// difference says where two JSON values differ first, and in what; "" when they are the same.
+func difference(ours, control any) string {
+	if reflect.DeepEqual(ours, control) {
+		return ""
+	}
+	switch a := ours.(type) {
+	case map[string]any:
+		b, _ := control.(map[string]any)
+		if len(a) != len(b) {
+			break
+		}
+		for _, name := range slices.Sorted(maps.Keys(a)) {
+			if d := difference(a[name], b[name]); d != "" {
+				return "." + name + d
+			}
+		}
+	case []any:
+		b, _ := control.([]any)
+		if len(a) != len(b) {
+			break
+		}
+		for i := range a {
+			if d := difference(a[i], b[i]); d != "" {
+				return fmt.Sprintf("[%d]%s", i, d)
+			}
+		}
+	}
+	return fmt.Sprintf(": %.200v, and by hand %.200v", fmt.Sprint(ours), fmt.Sprint(control))
 }
 
 // written looks whether the comments are in the database, each with its event, and takes what is different each time

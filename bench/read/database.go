@@ -119,21 +119,21 @@ func (p *place) open() (*sql.DB, error) {
 type contender struct {
 	name    string
 	control bool
-	start   func(p *place, ctx context.Context, at string) (*rig.Process, error)
+	start   func(p *place, ctx context.Context, at string, env ...string) (*rig.Process, error)
 }
 
 var contenders = []contender{{"tidings", false, (*place).tidings}, {"control", true, (*place).control}}
 
 // tidings starts the server on the database, or at what leads there.
-func (p *place) tidings(ctx context.Context, at string) (*rig.Process, error) {
+func (p *place) tidings(ctx context.Context, at string, env ...string) (*rig.Process, error) {
 	if !p.postgres {
 		at = "sqlite:" + at
 	}
-	return rig.StartTidings(ctx, p.program, at, "TIDINGS_RETENTION="+retention)
+	return rig.StartTidings(ctx, p.program, at, append(env, "TIDINGS_RETENTION="+retention)...)
 }
 
 // control starts the control likewise.
-func (p *place) control(ctx context.Context, at string) (*rig.Process, error) {
+func (p *place) control(ctx context.Context, at string, env ...string) (*rig.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (p *place) control(ctx context.Context, at string) (*rig.Process, error) {
 	if p.postgres {
 		dialect = dialectPostgres
 	}
-	return rig.Start(ctx, self, []string{controlDialect + "=" + dialect, controlDatabase + "=" + at}, func(address string) []string {
+	return rig.Start(ctx, self, append(env, controlDialect+"="+dialect, controlDatabase+"="+at), func(address string) []string {
 		return []string{controlArgument, address}
 	})
 }

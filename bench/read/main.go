@@ -37,6 +37,8 @@ type bench struct {
 	size       size
 	server     string
 	dir        string
+	profiles   string    // where CPU profiles go; "": there are none
+	profiled   string    // the program that profiles itself
 	log        io.Writer // progress; the report goes elsewhere
 }
 
@@ -85,6 +87,7 @@ func parse(args []string) (*bench, error) {
 	f.IntVar(&b.size.comments, "comments", 100_000, "how many comments")
 	f.StringVar(&b.server, "server", "", "the program of the server; built if not given")
 	f.StringVar(&b.dir, "dir", rig.MemoryDir(), "where the SQLite databases are made: in memory, so that the disk is not what is measured")
+	f.StringVar(&b.profiles, "profile", "", "a directory for a CPU profile of each contender at each operation")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -124,7 +127,12 @@ func (b *bench) run(ctx context.Context) (all results, err error) {
 	defer os.RemoveAll(dir)
 	b.say("%s", rig.Machine())
 	if b.server == "" {
-		if b.server, err = rig.Build(ctx, dir); err != nil {
+		if b.server, err = rig.Build(ctx, dir, "."); err != nil {
+			return nil, err
+		}
+	}
+	if b.profiles != "" {
+		if b.profiled, err = rig.Build(ctx, dir, "./bench/read/profiled"); err != nil {
 			return nil, err
 		}
 	}
@@ -195,6 +203,15 @@ func (b *bench) measure(ctx context.Context, db *database) (all results, err err
 				us(ours.server), us(ours.postgres), us(control.server), us(control.postgres), 100*share(ours, control))
 		}
 	}
+	if b.profiles == "" {
+		return all, nil
+	}
+	for _, s := range chosen {
+		if err := db.with(ctx, reading, s.writes, func(p *place) error { return b.plan.profile(ctx, b.profiled, p, s, b.conns[0], b.profiles) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	b.say("%s: profiles are in %s", db.name, b.profiles)
 	return all, nil
 }
 

@@ -3,16 +3,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
+
+	"tidings/bench/rig"
 )
 
 // cluster is a Postgres server on this machine, as /proc has it.
@@ -24,20 +22,20 @@ func findCluster(ctx context.Context, db *sql.DB) (*cluster, error) {
 	if err := db.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
 		return nil, err
 	}
-	f, err := stat(backend)
+	f, err := rig.ReadStat(backend)
 	if err != nil {
 		return nil, fmt.Errorf("the Postgres server does not run on this machine: %w", err)
 	}
-	return &cluster{f.parent}, nil
+	return &cluster{f.Parent}, nil
 }
 
 // cpu is what all processes of the server have spent so far, those that have ended among them.
 func (c *cluster) cpu() (time.Duration, error) {
-	own, err := stat(c.postmaster)
+	own, err := rig.ReadStat(c.postmaster)
 	if err != nil {
 		return 0, err
 	}
-	total := own.own + own.children
+	total := own.CPU + own.Children
 	all, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return 0, err
@@ -47,41 +45,11 @@ func (c *cluster) cpu() (time.Duration, error) {
 		if err != nil {
 			continue
 		}
-		f, err := stat(pid)
-		if errors.Is(err, os.ErrNotExist) || err == nil && f.parent != c.postmaster {
+		f, err := rig.ReadStat(pid)
+		if err != nil || f.Parent != c.postmaster { // one that ends just now is among the postmaster's from then on
 			continue
 		}
-		if err != nil {
-			continue // it ends just now: its time is the postmaster's from then on
-		}
-		total += f.own + f.children
+		total += f.CPU + f.Children
 	}
 	return total, nil
-}
-
-// processStat is what /proc/PID/stat says.
-type processStat struct {
-	parent        int
-	own, children time.Duration // CPU, of children that were waited for
-}
-
-func stat(pid int) (s processStat, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return s, err
-	}
-	// proc(5): the name, in brackets, may hold anything; behind it stand the state, the parent, and from the 14th field
-	// on utime, stime, cutime and cstime, in ticks of 10 ms.
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 15 {
-		return s, fmt.Errorf("no CPU time in %s", b)
-	}
-	var n [5]int64
-	for i, at := range [...]int{1, 11, 12, 13, 14} {
-		if n[i], err = strconv.ParseInt(fields[at], 10, 64); err != nil {
-			return s, err
-		}
-	}
-	const tick = 10 * time.Millisecond
-	return processStat{int(n[0]), time.Duration(n[1]+n[2]) * tick, time.Duration(n[3]+n[4]) * tick}, nil
 }

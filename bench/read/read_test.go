@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,7 +32,8 @@ var small = []string{"-users", "20", "-posts", "200", "-comments", "1000", "-con
 
 // TestRun is the whole program with little data and little time. That all answers are the same is held by the program.
 func TestRun(t *testing.T) {
-	b, err := parse(small)
+	profiles := t.TempDir()
+	b, err := parse(append([]string{"-profile", profiles}, small...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +67,16 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
+	for _, db := range databases {
+		for _, o := range operations {
+			for _, c := range contenders {
+				path := filepath.Join(profiles, db+"-"+o.name+"-"+c.name+".pprof")
+				if b, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(b, []byte("\x1f\x8b")) { // gzip
+					t.Errorf("%s is no profile: %d bytes, %v", path, len(b), err)
+				}
+			}
+		}
+	}
 	// What the control runs is known.
 	for _, r := range all {
 		if want := map[string]float64{"Q1": 1, "Q2": 1, "Q3": 2, "Q4": 1, "Q5": 1, "addComment": 4}[r.name]; r.database == "Postgres" && r.statements["control"] != want {
@@ -75,7 +88,7 @@ func TestRun(t *testing.T) {
 // TestLoad: what is loaded is what the server would have written: the log is dense, each post that is public and each
 // comment has its event, and every post is found.
 func TestLoad(t *testing.T) {
-	program, err := rig.Build(t.Context(), t.TempDir())
+	program, err := rig.Build(t.Context(), t.TempDir(), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,13 +174,18 @@ func same(t *testing.T, db *sql.DB, want, query string) {
 // TestDifference: an answer of the control that is not the server's ends the run.
 func TestDifference(t *testing.T) {
 	defer func(all []operation) { operations = all }(operations)
-	for name, other := range map[string]variant{
-		"another post": {nil, "/posts/after/" + string(appendCursor(nil, gid.NewPost(), beginning.Add(30*time.Hour))), nil},
-		"no such path": {nil, "/nowhere", nil},
+	for name, test := range map[string]struct {
+		at   variant
+		want string
+	}{
+		"other posts":  {variant{path: "/posts/after/" + string(appendCursor(nil, gid.NewPost(), beginning.Add(30*time.Hour)))}, "the answers differ at .data.posts: "},
+		"another post": {variant{path: "/post/" + generate(size{20, 200, 1000}).posts[1].id.String()}, "the answers differ at .data.posts: map["},
+		"less of them": {variant{path: "/posts/comments"}, "the answers differ at .data.posts.nodes[0]: "},
+		"no such path": {variant{path: "/nowhere"}, "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := operations[slices.Index(allOperations(), "Q2")]
-			o.variants = func(*data, *rand.Rand) []variant { return []variant{other} }
+			o.variants = func(*data, *rand.Rand) []variant { return []variant{test.at} }
 			operations = []operation{o}
 			b, err := parse(append([]string{"-databases", "sqlite", "-operations", "Q2"}, small...))
 			if err != nil {
@@ -176,8 +194,8 @@ func TestDifference(t *testing.T) {
 			b.log = new(testkit.Buffer)
 			if all, err := b.run(t.Context()); err == nil {
 				t.Errorf("it was measured: %+v", all[0].figures)
-			} else {
-				t.Log(err)
+			} else if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got the error %v, want %q", err, test.want)
 			}
 		})
 	}

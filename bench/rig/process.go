@@ -22,9 +22,6 @@ import (
 // Trace in the environment of a Go program makes it say what its heap is like after every collection.
 const Trace = "GODEBUG=gctrace=1"
 
-// tick is the unit of CPU time in /proc (USER_HZ), the same on every Linux that Go runs on.
-const tick = 10 * time.Millisecond
-
 // Client speaks to all servers.
 var Client = &http.Client{Timeout: patience}
 
@@ -111,6 +108,24 @@ func (p *Process) Stop() {
 	<-p.exited
 }
 
+// End asks the process to end (SIGTERM), and waits until it has. That it ended in disorder is an error.
+func (p *Process) End(ctx context.Context) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(patience):
+		return fmt.Errorf("%s does not end", p.cmd.Path)
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("%s has ended: %v", p.cmd.Path, p.cmd.ProcessState)
+	}
+	return nil
+}
+
 // listen takes in what the process says of its heap, and passes on the rest.
 func (p *Process) listen(r io.Reader) {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -184,18 +199,8 @@ func (p *Process) Collect(ctx context.Context) (Heap, error) {
 
 // CPU is what the process has spent so far, in user and system mode.
 func (p *Process) CPU() (time.Duration, error) {
-	b, err := os.ReadFile(p.proc("stat"))
-	if err != nil {
-		return 0, err
-	}
-	// proc(5): the name, in brackets, may hold anything; utime and stime are the 14th and 15th field.
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("no CPU time in %s", b)
-	}
-	return time.Duration(user+system) * tick, nil
+	s, err := ReadStat(p.cmd.Process.Pid)
+	return s.CPU, err
 }
 
 // Settle waits until the process has done nothing to speak of for that long, for at most ten times that.

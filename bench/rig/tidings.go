@@ -17,14 +17,17 @@ import (
 // Secret signs the tokens of all servers of a run, so that what one of them has issued another takes.
 const Secret = "the secret of a benchmark and of nobody else"
 
-// Build builds the server of the module around the working directory, and returns the path of its program.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build builds a program of the module around the working directory into dir, "." is the server, and returns its path.
+func Build(ctx context.Context, dir, pkg string) (string, error) {
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)
 	}
 	path := filepath.Join(dir, "tidings")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
+	if pkg != "." {
+		path = filepath.Join(dir, filepath.Base(pkg))
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, pkg)
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
