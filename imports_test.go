@@ -30,7 +30,9 @@ var allowed = map[string][]string{
 	"tidings/internal/cost":          {"internal/fault"},
 	"tidings/internal/auth":          {"internal/gid", "internal/rate"},
 	"tidings/internal/audit":         {"internal/auth", "internal/gid"},
-	"tidings/bench/live":             {"graph", "ent", "internal/gid", "internal/testkit/pgtest"}, // the server is a process
+	"tidings/bench/live":             {"bench/rig", "graph", "ent", "internal/gid", "internal/testkit/pgtest"}, // the server is a process
+	"tidings/bench/read":             {"bench/rig", "internal/auth", "internal/gid", "internal/heap", "internal/testkit/pgtest"},
+	"tidings/bench/read/profiled":    {"bench/rig", "internal/app", "internal/config", "internal/heap"},
 	"tidings/ent/...":                {"ent/...", "internal/auth", "internal/gid"},
 }
 

@@ -48,7 +48,7 @@ func newGorilla() http.Handler {
 }
 
 // controlMux answers what every control is asked: whether it is ready, to publish (messages, a line each), and to read
-// something (process.collect).
+// something (rig.Process.Collect).
 func controlMux(publish func(messages [][]byte) error) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})

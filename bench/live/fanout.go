@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"tidings/bench/rig"
 )
 
 // plan is how much is measured.
@@ -37,10 +39,10 @@ type fanout struct {
 }
 
 // measure subscribes to a server, publishes, and reads what that took.
-func (p plan) measure(ctx context.Context, server *process, publish func(context.Context, int, int) error) (f fanout, err error) {
+func (p plan) measure(ctx context.Context, server *rig.Process, publish func(context.Context, int, int) error) (f fanout, err error) {
 	per := float64(p.subscribers)
 	next := 0
-	begin, err := server.cpu()
+	begin, err := server.CPU()
 	if err != nil {
 		return f, err
 	}
@@ -49,24 +51,24 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 			return f, err
 		}
 	}
-	end, err := server.cpu()
+	end, err := server.CPU()
 	if err != nil {
 		return f, err
 	}
 	f.writing = (end - begin) / time.Duration(p.alone)
-	heapBefore, err := server.collect(ctx)
+	heapBefore, err := server.Collect(ctx)
 	if err != nil {
 		return f, err
 	}
-	if err := server.settle(ctx, p.settle); err != nil {
+	if err := server.Settle(ctx, p.settle); err != nil {
 		return f, err
 	}
-	before, err := server.memory()
+	before, err := server.Memory()
 	if err != nil {
 		return f, err
 	}
 
-	s, err := subscribe(ctx, server.address, p.subscribers, p.nap, nil)
+	s, err := subscribe(ctx, server.Address, p.subscribers, p.nap, nil)
 	if err != nil {
 		return f, err
 	}
@@ -74,19 +76,19 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 	if next, err = s.establish(ctx, next, publish); err != nil {
 		return f, err
 	}
-	if err := server.settle(ctx, p.settle); err != nil {
+	if err := server.Settle(ctx, p.settle); err != nil {
 		return f, err
 	}
-	idle, err := server.memory()
+	idle, err := server.Memory()
 	if err != nil {
 		return f, err
 	}
-	f.idle, f.all = float64(idle.resident-before.resident)/per, float64(idle.resident)
-	if err := server.resetPeak(); err != nil {
+	f.idle, f.all = float64(idle.Resident-before.Resident)/per, float64(idle.Resident)
+	if err := server.ResetPeak(); err != nil {
 		return f, err
 	}
 
-	heapAt := server.heapNow()
+	heapAt := server.HeapNow()
 	f.oneByOne, _, err = p.spend(ctx, server, s, p.events, func() error {
 		for range p.events {
 			s.expect(next)
@@ -103,7 +105,7 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 	if err != nil {
 		return f, err
 	}
-	f.garbage = allocatedAtMost(heapAt, server.heapNow()) / per / float64(p.events)
+	f.garbage = allocatedAtMost(heapAt, server.HeapNow()) / per / float64(p.events)
 
 	f.burst, f.rate, err = p.spend(ctx, server, s, p.burst, func() error {
 		s.expect(next + p.burst - 1)
@@ -115,27 +117,27 @@ func (p plan) measure(ctx context.Context, server *process, publish func(context
 	if err != nil {
 		return f, err
 	}
-	loaded, err := server.memory()
+	loaded, err := server.Memory()
 	if err != nil {
 		return f, err
 	}
-	f.loaded = float64(loaded.peak-before.resident) / per
-	heapAfter, err := server.collect(ctx)
-	f.live = float64(heapAfter.live+heapAfter.stacks-heapBefore.live-heapBefore.stacks) * (1 << 20) / per
+	f.loaded = float64(loaded.Peak-before.Resident) / per
+	heapAfter, err := server.Collect(ctx)
+	f.live = float64(heapAfter.Live+heapAfter.Stacks-heapBefore.Live-heapBefore.Stacks) * (1 << 20) / per
 	return f, err
 }
 
 // allocatedAtMost is what was allocated between two moments, in bytes: what the collections between them say, and what
 // may have been since the last one.
-func allocatedAtMost(from, to heap) float64 {
-	return float64(to.allocated-from.allocated+max(0, to.goal-to.live)) * (1 << 20)
+func allocatedAtMost(from, to rig.Heap) float64 {
+	return float64(to.Allocated-from.Allocated+max(0, to.Goal-to.Live)) * (1 << 20)
 }
 
 // spend has events delivered, and returns the server's CPU a delivery, and the deliveries a second from before the
 // first was published until the last one arrived.
-func (p plan) spend(ctx context.Context, server *process, s *subscribers, events int, deliver func() error) (time.Duration, float64, error) {
+func (p plan) spend(ctx context.Context, server *rig.Process, s *subscribers, events int, deliver func() error) (time.Duration, float64, error) {
 	deliveries := float64(p.subscribers) * float64(events)
-	before, err := server.cpu()
+	before, err := server.CPU()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -143,7 +145,7 @@ func (p plan) spend(ctx context.Context, server *process, s *subscribers, events
 	if err := deliver(); err != nil {
 		return 0, 0, err
 	}
-	after, err := server.cpu()
+	after, err := server.CPU()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -153,29 +155,29 @@ func (p plan) spend(ctx context.Context, server *process, s *subscribers, events
 // contender is a server of the comparison.
 type contender struct {
 	name  string
-	start func(context.Context) (*process, func(context.Context, int, int) error, error)
+	start func(context.Context) (*rig.Process, func(context.Context, int, int) error, error)
 }
 
 func (b *bench) contenders() []contender {
 	again := func(name, argument string) contender {
-		return contender{name, func(ctx context.Context) (*process, func(context.Context, int, int) error, error) {
+		return contender{name, func(ctx context.Context) (*rig.Process, func(context.Context, int, int) error, error) {
 			p, err := b.startControl(ctx, argument)
 			return p, b.messages.publisher(p), err
 		}}
 	}
-	all := []contender{{"tidings", func(ctx context.Context) (*process, func(context.Context, int, int) error, error) {
+	all := []contender{{"tidings", func(ctx context.Context) (*rig.Process, func(context.Context, int, int) error, error) {
 		p, a, err := b.prepared.start(ctx)
 		return p, a.publish, err
 	}}, again("gorilla", "control-gorilla"), again("gqlgen", "control-gqlgen")}
 	return slices.DeleteFunc(all, func(c contender) bool { return !slices.Contains(b.servers, c.name) })
 }
 
-func (b *bench) startControl(ctx context.Context, argument string) (*process, error) {
+func (b *bench) startControl(ctx context.Context, argument string) (*rig.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, self, nil, func(address string) []string { return []string{argument, address} })
+	return rig.Start(ctx, self, []string{rig.Trace}, func(address string) []string { return []string{argument, address} })
 }
 
 // fanouts measures the contenders in turn, in so many rounds, each of which begins with another one.
@@ -202,7 +204,7 @@ func (b *bench) once(ctx context.Context, c contender, p plan) (fanout, error) {
 	if err != nil {
 		return fanout{}, err
 	}
-	defer server.stop()
+	defer server.Stop()
 	return p.measure(ctx, server, publish)
 }
 

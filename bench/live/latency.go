@@ -5,11 +5,10 @@ package main
 import (
 	"context"
 	"errors"
-	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 
+	"tidings/bench/rig"
 	"tidings/internal/testkit/pgtest"
 )
 
@@ -19,15 +18,6 @@ import (
 type latency struct {
 	sent     []time.Duration // from sending the mutation until the frame has come
 	answered []time.Duration // from the mutation's answer until then; 0 when the frame came first
-}
-
-// percentile is the least of the times that so many per cent of them don't exceed.
-func percentile(times []time.Duration, p float64) time.Duration {
-	if len(times) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[max(0, int(math.Ceil(float64(len(sorted))*p/100))-1)]
 }
 
 // delays publishes events at moments that have nothing to do with any clock of the server.
@@ -69,7 +59,7 @@ func (b *bench) latencies(ctx context.Context) (map[string][]latency, error) {
 	all := map[string][]latency{}
 	keep := func(name string, l latency) {
 		all[name] = append(all[name], l)
-		b.say("latency, %s: p50 %.1f ms, p99 %.1f ms from sending the mutation", name, ms(percentile(l.sent, 50)), ms(percentile(l.sent, 99)))
+		b.say("latency, %s: p50 %.1f ms, p99 %.1f ms from sending the mutation", name, ms(rig.Percentile(l.sent, 50)), ms(rig.Percentile(l.sent, 99)))
 	}
 	for range b.rounds {
 		err := func() error {
@@ -77,8 +67,8 @@ func (b *bench) latencies(ctx context.Context) (map[string][]latency, error) {
 			if err != nil {
 				return err
 			}
-			defer server.stop()
-			l, err := delays(ctx, server.address, b.latencyEvents, a.publish)
+			defer server.Stop()
+			l, err := delays(ctx, server.Address, b.latencyEvents, a.publish)
 			keep("sqlite", l)
 			return err
 		}()
@@ -96,8 +86,8 @@ func (b *bench) latencies(ctx context.Context) (map[string][]latency, error) {
 			if err != nil {
 				return err
 			}
-			defer server.stop()
-			l, err := delays(ctx, server.address, min(b.latencyEvents, len(b.messages)-spare), b.messages.publisher(server))
+			defer server.Stop()
+			l, err := delays(ctx, server.Address, min(b.latencyEvents, len(b.messages)-spare), b.messages.publisher(server))
 			keep("gorilla", l)
 			return err
 		}()
@@ -118,8 +108,8 @@ func (b *bench) onPostgres(ctx context.Context, keep func(string, latency)) (err
 	if err != nil {
 		return err
 	}
-	defer one.stop()
-	refreshToken, err := signUp(ctx, one)
+	defer one.Stop()
+	refreshToken, err := rig.SignUp(ctx, one)
 	if err != nil {
 		return err
 	}
@@ -127,7 +117,7 @@ func (b *bench) onPostgres(ctx context.Context, keep func(string, latency)) (err
 	if err != nil {
 		return err
 	}
-	l, err := delays(ctx, one.address, b.latencyEvents, a.publish)
+	l, err := delays(ctx, one.Address, b.latencyEvents, a.publish)
 	if err != nil {
 		return err
 	}
@@ -136,8 +126,8 @@ func (b *bench) onPostgres(ctx context.Context, keep func(string, latency)) (err
 	if err != nil {
 		return err
 	}
-	defer two.stop()
-	if l, err = delays(ctx, two.address, b.latencyEvents, a.publish); err == nil {
+	defer two.Stop()
+	if l, err = delays(ctx, two.Address, b.latencyEvents, a.publish); err == nil {
 		keep("two nodes", l)
 	}
 	return err

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"tidings/bench/rig"
 )
 
 // The goals.
@@ -21,7 +23,7 @@ const (
 	allocationsGoal = 0.01
 )
 
-func (b *bench) fanoutLines(ctx context.Context) (lines []line, err error) {
+func (b *bench) fanoutLines(ctx context.Context) (lines []rig.Line, err error) {
 	for _, n := range b.subscribers {
 		results, err := b.fanouts(ctx, plan{subscribers: n, alone: b.alone, events: b.events, burst: b.burst, nap: b.nap, settle: b.settle})
 		if err != nil {
@@ -33,22 +35,22 @@ func (b *bench) fanoutLines(ctx context.Context) (lines []line, err error) {
 			}
 			return v
 		}
-		add := func(name, unit string, of func(fanout) float64, g, second goal) {
+		add := func(name, unit string, of func(fanout) float64, g, second rig.Goal) {
 			name = fmt.Sprintf("%s, %d subscribers", name, n)
-			lines = append(lines, line{name, unit, values("tidings", of), values("gorilla", of), "gorilla", g})
+			lines = append(lines, rig.Line{Name: name, Unit: unit, Ours: values("tidings", of), Control: values("gorilla", of), Against: "gorilla", Goal: g})
 			if len(results["gqlgen"]) > 0 {
-				lines = append(lines, line{"", unit, values("tidings", of), values("gqlgen", of), "gqlgen", second})
+				lines = append(lines, rig.Line{Unit: unit, Ours: values("tidings", of), Control: values("gqlgen", of), Against: "gqlgen", Goal: second})
 			}
 		}
-		add("server CPU a delivery, one event at a time", "us", func(f fanout) float64 { return us(f.oneByOne) }, atMostTimes(cpuGoal), goal{})
-		add("deliveries with events waiting", "1/s", func(f fanout) float64 { return f.rate }, atLeastTimes(rateGoal), atLeastTimes(rateGoalGqlgen))
-		add("server CPU an event without subscribers", "us", func(f fanout) float64 { return us(f.writing) }, goal{}, goal{})
-		add("server CPU a delivery, events waiting", "us", func(f fanout) float64 { return us(f.burst) }, goal{}, goal{})
-		add("resident memory a subscriber, idle", "KiB", func(f fanout) float64 { return f.idle / 1024 }, atMost(idleGoal), goal{})
-		add("resident memory a subscriber, peak under load", "KiB", func(f fanout) float64 { return f.loaded / 1024 }, atMost(loadedGoal), goal{})
-		add("resident memory in all, idle", "MiB", func(f fanout) float64 { return f.all / (1 << 20) }, goal{}, goal{})
-		add("live heap and stacks a subscriber", "KiB", func(f fanout) float64 { return f.live / 1024 }, goal{}, goal{})
-		add("allocated a delivery, one event at a time, at most", "B", func(f fanout) float64 { return f.garbage }, goal{}, goal{})
+		add("server CPU a delivery, one event at a time", "us", func(f fanout) float64 { return us(f.oneByOne) }, rig.AtMostTimes(cpuGoal), rig.Goal{})
+		add("deliveries with events waiting", "1/s", func(f fanout) float64 { return f.rate }, rig.AtLeastTimes(rateGoal), rig.AtLeastTimes(rateGoalGqlgen))
+		add("server CPU an event without subscribers", "us", func(f fanout) float64 { return us(f.writing) }, rig.Goal{}, rig.Goal{})
+		add("server CPU a delivery, events waiting", "us", func(f fanout) float64 { return us(f.burst) }, rig.Goal{}, rig.Goal{})
+		add("resident memory a subscriber, idle", "KiB", func(f fanout) float64 { return f.idle / 1024 }, rig.AtMost(idleGoal), rig.Goal{})
+		add("resident memory a subscriber, peak under load", "KiB", func(f fanout) float64 { return f.loaded / 1024 }, rig.AtMost(loadedGoal), rig.Goal{})
+		add("resident memory in all, idle", "MiB", func(f fanout) float64 { return f.all / (1 << 20) }, rig.Goal{}, rig.Goal{})
+		add("live heap and stacks a subscriber", "KiB", func(f fanout) float64 { return f.live / 1024 }, rig.Goal{}, rig.Goal{})
+		add("allocated a delivery, one event at a time, at most", "B", func(f fanout) float64 { return f.garbage }, rig.Goal{}, rig.Goal{})
 	}
 	return lines, nil
 }
@@ -60,7 +62,7 @@ const (
 	deliveryMetric    = "allocs/delivery"
 )
 
-func (b *bench) allocationLines(ctx context.Context) ([]line, error) {
+func (b *bench) allocationLines(ctx context.Context) ([]rig.Line, error) {
 	metrics, err := goBenchmark(ctx, deliveryBenchmark, "1s", b.rounds, "tidings/internal/web")
 	if err != nil {
 		return nil, err
@@ -69,40 +71,42 @@ func (b *bench) allocationLines(ctx context.Context) ([]line, error) {
 	if len(metrics[deliveryMetric]) == 0 {
 		name += fmt.Sprintf(" (no %s reports %s)", deliveryBenchmark, deliveryMetric)
 	}
-	return []line{{name: name, unit: "", ours: metrics[deliveryMetric], goal: atMost(allocationsGoal)}}, nil
+	return []rig.Line{{Name: name, Unit: "", Ours: metrics[deliveryMetric], Goal: rig.AtMost(allocationsGoal)}}, nil
 }
 
-func (b *bench) latencyLines(ctx context.Context) (lines []line, err error) {
+func (b *bench) latencyLines(ctx context.Context) (lines []rig.Line, err error) {
 	all, err := b.latencies(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range []struct {
 		name, title string
-		goal        goal
+		goal        rig.Goal
 	}{
-		{"sqlite", "SQLite", atMost(sqliteGoal)},
-		{"postgres", "Postgres", atMost(postgresGoal)},
-		{"two nodes", "Postgres, written at another node", goal{}},
+		{"sqlite", "SQLite", rig.AtMost(sqliteGoal)},
+		{"postgres", "Postgres", rig.AtMost(postgresGoal)},
+		{"two nodes", "Postgres, written at another node", rig.Goal{}},
 	} {
-		add := func(name string, of func(latency) []time.Duration, p float64, g goal) {
+		add := func(name string, of func(latency) []time.Duration, p float64, g rig.Goal) {
 			values := func(rounds []latency) (v []float64) {
 				for _, l := range rounds {
-					v = append(v, ms(percentile(of(l), p)))
+					v = append(v, ms(rig.Percentile(of(l), p)))
 				}
 				return v
 			}
 			if len(all[d.name]) == 0 {
 				return
 			}
-			lines = append(lines, line{fmt.Sprintf("%s: %s, p%g", d.title, name, p), "ms", values(all[d.name]), values(all["gorilla"]), "gorilla", g})
+			lines = append(lines, rig.Line{
+				Name: fmt.Sprintf("%s: %s, p%g", d.title, name, p), Unit: "ms", Ours: values(all[d.name]), Control: values(all["gorilla"]), Against: "gorilla", Goal: g,
+			})
 		}
 		sent := func(l latency) []time.Duration { return l.sent }
 		answered := func(l latency) []time.Duration { return l.answered }
-		add("mutation sent to frame received", sent, 50, goal{})
+		add("mutation sent to frame received", sent, 50, rig.Goal{})
 		add("mutation sent to frame received", sent, 99, d.goal)
-		add("mutation answered to frame received", answered, 50, goal{})
-		add("mutation answered to frame received", answered, 99, goal{})
+		add("mutation answered to frame received", answered, 50, rig.Goal{})
+		add("mutation answered to frame received", answered, 99, rig.Goal{})
 	}
 	return lines, nil
 }
@@ -110,10 +114,13 @@ func (b *bench) latencyLines(ctx context.Context) (lines []line, err error) {
 // writeBenchmark is package eventlog's: writers on Postgres with the log, with a naive one, and with none, in turn.
 const writeBenchmark = "BenchmarkWrite"
 
-func (b *bench) writeLines(ctx context.Context) ([]line, error) {
+func (b *bench) writeLines(ctx context.Context) ([]rig.Line, error) {
 	metrics, err := goBenchmark(ctx, writeBenchmark, "8x", b.rounds, "tidings/internal/eventlog")
 	if err != nil {
 		return nil, err
 	}
-	return []line{{"writes on Postgres with their event, 32 writers", "1/s", metrics["log-tx/s"], metrics["naive-tx/s"], "naive", atLeastTimes(writeGoal)}}, nil
+	return []rig.Line{{
+		Name: "writes on Postgres with their event, 32 writers", Unit: "1/s", Ours: metrics["log-tx/s"], Control: metrics["naive-tx/s"], Against: "naive",
+		Goal: rig.AtLeastTimes(writeGoal),
+	}}, nil
 }

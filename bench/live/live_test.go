@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tidings/bench/rig"
 	"tidings/internal/testkit"
 	"tidings/internal/testkit/require"
 )
@@ -32,29 +33,29 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	var out strings.Builder
-	if err := report(&out, lines); err != nil {
+	if err := rig.Report(&out, lines); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &out)
-	measured := func(name, against string) line {
+	measured := func(name, against string) rig.Line {
 		for _, l := range lines {
-			if strings.HasPrefix(l.name, name) && l.against == against {
+			if strings.HasPrefix(l.Name, name) && l.Against == against {
 				return l
 			}
 		}
-		return line{}
+		return rig.Line{}
 	}
 	if strings.Contains(log.String(), "no Postgres") {
 		require.Missing(t, "postgres", fmt.Errorf("%s", log))
 	}
 	for _, name := range []string{"deliveries with", "SQLite: mutation sent", "Postgres: mutation sent", "Postgres, written at another node: mutation sent"} {
-		if l := measured(name, "gorilla"); len(l.ours) != 1 || len(l.control) != 1 || l.ours[0] <= 0 || l.control[0] <= 0 {
+		if l := measured(name, "gorilla"); len(l.Ours) != 1 || len(l.Control) != 1 || l.Ours[0] <= 0 || l.Control[0] <= 0 {
 			t.Errorf("%s was not measured: %+v", name, l)
 		}
 	}
 	// Of a handful of deliveries the CPU time may well be less than a tick, and the memory lost in the server's own.
 	for _, name := range []string{"server CPU a delivery, one", "resident memory a subscriber, idle", "resident memory a subscriber, peak"} {
-		if l := measured(name, "gorilla"); len(l.ours) != 1 || len(l.control) != 1 {
+		if l := measured(name, "gorilla"); len(l.Ours) != 1 || len(l.Control) != 1 {
 			t.Errorf("%s was not measured: %+v", name, l)
 		}
 	}
@@ -93,8 +94,8 @@ func TestSubscribersTell(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer server.stop()
-			s, err := subscribe(t.Context(), server.address, 5, 0, nil)
+			defer server.Stop()
+			s, err := subscribe(t.Context(), server.Address, 5, 0, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +123,7 @@ func TestSubscribersTell(t *testing.T) {
 			if test.want != "" {
 				return
 			}
-			server.stop()
+			server.Stop()
 			testkit.Eventually(t, func() error {
 				err := s.failure()
 				if err == nil {
@@ -143,22 +144,22 @@ func TestProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.stop()
-	m, err := server.memory()
-	if err != nil || m.private <= 0 || m.resident < m.private || m.peak < m.resident {
+	defer server.Stop()
+	m, err := server.Memory()
+	if err != nil || m.Private <= 0 || m.Resident < m.Private || m.Peak < m.Resident {
 		t.Errorf("its memory is %+v, %v", m, err)
 	}
-	before := server.heapNow()
+	before := server.HeapNow()
 	for spent := time.Duration(0); spent == 0; {
-		h, err := server.collect(t.Context())
+		h, err := server.Collect(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if h.collections < before.collections+2 || h.allocated <= before.allocated {
+		if h.Collections < before.Collections+2 || h.Allocated <= before.Allocated {
 			t.Fatalf("two collections went from %+v to %+v", before, h)
 		}
 		before = h
-		if spent, err = server.cpu(); err != nil {
+		if spent, err = server.CPU(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,15 +198,6 @@ func TestFrames(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	h, end, ok := parseTrace("gc 12 @3.456s 1%: 0.1+1.2+0.3 ms clock, 0.2+0.1/0.2/0.3+0.6 ms cpu, 41->45->22 MB, 44 MB goal, 3 MB stacks, 1 MB globals, 2 P (forced)")
-	if want := (heap{live: 22, goal: 44, stacks: 3}); !ok || h != want || end != 45 {
-		t.Errorf("got %+v, %d, %v", h, end, ok)
-	}
-	for _, text := range []string{"", "gc ", `{"msg":"gc 12, 3, 4, 5, 6"}`, "gc 1 @1s: a, b, c, d, e"} {
-		if _, _, ok := parseTrace(text); ok {
-			t.Errorf("%q passes for a trace", text)
-		}
-	}
 	got := parseBenchmark("BenchmarkWrite", "goos: linux\nBenchmarkWrite-2  \t 8\t  123 ns/op\t 0.91 log/naive\nBenchmarkWriteMore-2 8 1 ns/op 5 log/naive\nBenchmarkWrite-2 8 120 ns/op 0.93 log/naive\nok\n")
 	if !slices.Equal(got["log/naive"], []float64{0.91, 0.93}) {
 		t.Errorf("got %v", got)
@@ -218,31 +210,5 @@ func TestParse(t *testing.T) {
 		if _, err := parse([]string{args}); err == nil {
 			t.Errorf("%s is taken", args)
 		}
-	}
-}
-
-func TestReport(t *testing.T) {
-	for _, test := range []struct {
-		line line
-		want string
-	}{
-		{line{ours: []float64{9, 30, 10}, goal: atMost(10)}, "met"},
-		{line{ours: []float64{9, 11, 30}, goal: atMost(10)}, "MISSED"},
-		{line{ours: []float64{11, 24}, control: []float64{10, 20}, goal: atMostTimes(1.1)}, "MISSED"},
-		{line{ours: []float64{40, 10, 44}, control: []float64{10, 10, 11}, goal: atLeastTimes(4)}, "met"},
-		{line{ours: []float64{39}, control: []float64{10}, goal: atLeastTimes(4)}, "MISSED"},
-		{line{goal: atMost(1)}, ""},
-		{line{ours: []float64{1}}, ""},
-	} {
-		if got := test.line.verdict(); got != test.want {
-			t.Errorf("%+v: %q, want %q", test.line, got, test.want)
-		}
-	}
-	times := make([]time.Duration, 100)
-	for i := range times {
-		times[i] = time.Duration(100 - i)
-	}
-	if p50, p99 := percentile(times, 50), percentile(times, 99); p50 != 50 || p99 != 99 {
-		t.Errorf("of 1 to 100 the percentiles are %d and %d", p50, p99)
 	}
 }

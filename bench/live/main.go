@@ -18,12 +18,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"tidings/bench/rig"
 )
 
 // bench is a run of the program.
@@ -65,7 +66,7 @@ func main() {
 	defer stop()
 	lines, err := b.run(ctx)
 	if err == nil {
-		err = report(os.Stdout, lines)
+		err = rig.Report(os.Stdout, lines)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "live:", err)
@@ -85,15 +86,15 @@ func parse(args []string) (*bench, error) {
 	servers := f.String("servers", strings.Join(allServers, ","), "what is measured of: lines that need another one are left open")
 	f.DurationVar(&b.nap, "nap", time.Millisecond, "how long the reader of the subscribers sleeps between looks")
 	f.StringVar(&b.server, "server", "", "the program of the server; built if not given")
-	f.StringVar(&b.dir, "dir", memoryDir(), "where the databases are made: in memory, so that the disk is not what is measured")
+	f.StringVar(&b.dir, "dir", rig.MemoryDir(), "where the databases are made: in memory, so that the disk is not what is measured")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	var err error
-	if b.parts, err = list(*parts, allParts); err != nil {
+	if b.parts, err = rig.Words(*parts, allParts); err != nil {
 		return nil, err
 	}
-	if b.servers, err = list(*servers, allServers); err != nil {
+	if b.servers, err = rig.Words(*servers, allServers); err != nil {
 		return nil, err
 	}
 	for s := range strings.SplitSeq(*subscribers, ",") {
@@ -107,41 +108,6 @@ func parse(args []string) (*bench, error) {
 		return nil, errors.New("there must be at least one event and one round")
 	}
 	return b, b.enoughFiles()
-}
-
-// machine says where this runs, and how busy it was in the last minute: what else runs there disturbs.
-func machine() string {
-	model := "an unknown processor"
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, ok := strings.Cut(string(info), "model name"); ok {
-			model, _, _ = strings.Cut(strings.TrimLeft(rest, "\t :"), "\n")
-		}
-	}
-	load := "unknown"
-	if l, err := os.ReadFile("/proc/loadavg"); err == nil {
-		load, _, _ = strings.Cut(string(l), " ")
-	}
-	return fmt.Sprintf("%d processors (%s), %s, %s/%s; load %s", runtime.NumCPU(), model, runtime.Version(), runtime.GOOS, runtime.GOARCH, load)
-}
-
-// list reads a list of some of the words.
-func list(text string, words []string) ([]string, error) {
-	l := strings.Split(text, ",")
-	for _, w := range l {
-		if !slices.Contains(words, w) {
-			return nil, fmt.Errorf("%q is none of %s", w, strings.Join(words, ", "))
-		}
-	}
-	return l, nil
-}
-
-// memoryDir is a directory in memory, or "" (that of temporary files) where there is none.
-func memoryDir() string {
-	const dir = "/dev/shm"
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return ""
-	}
-	return dir
 }
 
 // enoughFiles refuses numbers of subscribers that the process may not open.
@@ -161,15 +127,15 @@ func (b *bench) say(format string, args ...any) {
 }
 
 // run measures the parts, and returns the lines that say how it went.
-func (b *bench) run(ctx context.Context) (lines []line, err error) {
+func (b *bench) run(ctx context.Context) (lines []rig.Line, err error) {
 	dir, err := os.MkdirTemp(b.dir, "tidings-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	b.say("%s", machine())
+	b.say("%s", rig.Machine())
 	if b.server == "" {
-		if b.server, err = build(ctx, dir); err != nil {
+		if b.server, err = rig.Build(ctx, dir, "."); err != nil {
 			return nil, err
 		}
 	}
@@ -182,7 +148,7 @@ func (b *bench) run(ctx context.Context) (lines []line, err error) {
 	b.say("a message has %d bytes: %s", len(b.messages[0]), b.messages[0])
 	for _, part := range []struct {
 		name string
-		run  func(context.Context) ([]line, error)
+		run  func(context.Context) ([]rig.Line, error)
 	}{{"fanout", b.fanoutLines}, {"allocations", b.allocationLines}, {"latency", b.latencyLines}, {"write", b.writeLines}} {
 		if !slices.Contains(b.parts, part.name) {
 			continue

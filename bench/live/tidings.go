@@ -5,79 +5,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"tidings/bench/rig"
 )
-
-// secret signs the tokens of all servers of a run, so that what one of them has issued another takes.
-const secret = "TIDINGS_SECRET=the secret of a benchmark and of nobody else"
-
-// build builds the server of the module around the working directory, and returns the path of its program.
-func build(ctx context.Context, dir string) (string, error) {
-	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return "", fmt.Errorf("go env: %w", err)
-	}
-	path := filepath.Join(dir, "tidings")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
-// startTidings runs the server on a database as -database names it, with its rates off.
-func startTidings(ctx context.Context, path, database string) (*process, error) {
-	// In the environment, for a URL may hold a password.
-	env := []string{secret, "TIDINGS_DATABASE=" + database}
-	return start(ctx, path, env, func(address string) []string {
-		return []string{"-addr", address, "-rates", "off", "-log", "warn"}
-	})
-}
 
 // author is who publishes the events.
-type author struct {
-	server *process
-	token  string
-}
-
-const (
-	username = "bench"
-	password = "Sesame-123"
-)
-
-// signUp makes the author's account, and returns a refresh token that is good on every copy of this database.
-func signUp(ctx context.Context, p *process) (refreshToken string, err error) {
-	a := author{server: p}
-	_, err = a.post(ctx, `mutation($u: String!, $e: String!, $p: String!) { createUser(input: {username: $u, fullName: $u, email: $e, password: $p}) { id } }`,
-		map[string]any{"u": username, "e": username + "@example.org", "p": password})
-	if err != nil {
-		return "", err
-	}
-	data, err := a.post(ctx, `mutation($u: String!, $p: String!) { logIn(input: {login: $u, password: $p}) { refreshToken } }`,
-		map[string]any{"u": username, "p": password})
-	if err != nil {
-		return "", err
-	}
-	return data["logIn"]["refreshToken"], nil
-}
-
-// signIn goes on with the session of a refresh token. Unlike a log-in that takes no memory for a password's hash, which
-// would be free for the subscribers afterwards.
-func signIn(ctx context.Context, p *process, refreshToken string) (author, error) {
-	a := author{server: p}
-	data, err := a.post(ctx, `mutation($t: String) { refreshSession(refreshToken: $t) { accessToken } }`, map[string]any{"t": refreshToken})
-	a.token = data["refreshSession"]["accessToken"]
-	return a, err
-}
+type author struct{ rig.User }
 
 // batch is how many events the author publishes in one request at most: each is a mutation and a transaction of its own.
 const batch = 25
@@ -93,7 +33,7 @@ func (a author) publish(ctx context.Context, first, count int) error {
 			fmt.Fprintf(&fields, ` p%d: createPost(input: {title: $t%d, content: "text", published: true}) { id }`, i, i)
 			variables[fmt.Sprint("t", i)] = title(first + i)
 		}
-		if _, err := a.post(ctx, "mutation("+params.String()+") {"+fields.String()+" }", variables); err != nil {
+		if _, err := a.Post(ctx, "mutation("+params.String()+") {"+fields.String()+" }", variables); err != nil {
 			return err
 		}
 		first, count = first+n, count-n
@@ -101,40 +41,15 @@ func (a author) publish(ctx context.Context, first, count int) error {
 	return nil
 }
 
-// post runs an operation whose fields return objects of strings.
-func (a author) post(ctx context.Context, query string, variables map[string]any) (map[string]map[string]string, error) {
-	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+a.server.address+"/graphql", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	var r struct {
-		Data   map[string]map[string]string
-		Errors []struct{ Message string }
-	}
-	if err := json.Unmarshal(answer, &r); err != nil {
-		return nil, fmt.Errorf("%s: %.200s: %w", resp.Status, answer, err)
-	}
-	if len(r.Errors) > 0 {
-		return nil, fmt.Errorf("%.60s: %s", query, r.Errors[0].Message)
-	}
-	return r.Data, nil
+// startTidings runs the server so that it says what its heap is like.
+func startTidings(ctx context.Context, path, database string) (*rig.Process, error) {
+	return rig.StartTidings(ctx, path, database, rig.Trace)
+}
+
+// signIn goes on with the session of the author.
+func signIn(ctx context.Context, p *rig.Process, refreshToken string) (author, error) {
+	u, err := rig.SignIn(ctx, p, refreshToken)
+	return author{u}, err
 }
 
 // prepared is a SQLite database with the author in it, to be copied for every server that is measured.
@@ -153,13 +68,13 @@ func prepare(ctx context.Context, program, dir string) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer server.stop()
-	p.refreshToken, err = signUp(ctx, server)
+	defer server.Stop()
+	p.refreshToken, err = rig.SignUp(ctx, server)
 	return p, err
 }
 
 // start runs a server on a copy of the database.
-func (p *prepared) start(ctx context.Context) (*process, author, error) {
+func (p *prepared) start(ctx context.Context) (*rig.Process, author, error) {
 	p.copies++
 	dir := filepath.Join(p.dir, fmt.Sprint("copy", p.copies))
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -184,7 +99,7 @@ func (p *prepared) start(ctx context.Context) (*process, author, error) {
 	}
 	a, err := signIn(ctx, server, p.refreshToken)
 	if err != nil {
-		server.stop()
+		server.Stop()
 		return nil, author{}, err
 	}
 	return server, a, nil
@@ -199,9 +114,9 @@ func capture(ctx context.Context, p *prepared, count int) (messages, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer server.stop()
+	defer server.Stop()
 	var m messages
-	s, err := subscribe(ctx, server.address, 1, 0, func(b []byte) { m = append(m, b) })
+	s, err := subscribe(ctx, server.Address, 1, 0, func(b []byte) { m = append(m, b) })
 	if err != nil {
 		return nil, err
 	}
@@ -225,17 +140,17 @@ func capture(ctx context.Context, p *prepared, count int) (messages, error) {
 }
 
 // publisher has a control send the messages: event number n is the nth of them.
-func (m messages) publisher(p *process) func(ctx context.Context, first, count int) error {
+func (m messages) publisher(p *rig.Process) func(ctx context.Context, first, count int) error {
 	return func(ctx context.Context, first, count int) error {
 		if first+count > len(m) {
 			return errors.New("the subscribers took too many events to be there")
 		}
 		body := bytes.Join(m[first:first+count], []byte("\n"))
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.address+"/publish", bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.Address+"/publish", bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
-		resp, err := client.Do(req)
+		resp, err := rig.Client.Do(req)
 		if err != nil {
 			return err
 		}

@@ -59,6 +59,16 @@ func Copy(ctx context.Context, key string, prepare func(url string) error) (url 
 	return fromTemplate(ctx, name)
 }
 
+// CopyOf makes a database that is a copy of another one on the process's server, of its URL, and returns like Scratch.
+// Nobody may be connected to the original.
+func CopyOf(ctx context.Context, original string) (url string, drop func() error, err error) {
+	name, err := nameOf(original)
+	if err != nil {
+		return "", nil, err
+	}
+	return fromTemplate(ctx, pq.QuoteIdentifier(name))
+}
+
 func fromTemplate(ctx context.Context, template string) (string, func() error, error) {
 	server, err := Server()
 	if err != nil {
@@ -174,6 +184,15 @@ func on(server, database string) (string, error) {
 	}
 	u.Path = "/" + database
 	return u.String(), nil
+}
+
+// nameOf returns the name of a URL's database.
+func nameOf(database string) (string, error) {
+	u, err := url.Parse(database)
+	if err != nil || len(u.Path) < 2 {
+		return "", errors.New("no URL of a Postgres database")
+	}
+	return u.Path[1:], nil
 }
 
 // run runs one statement that no transaction may hold, on a connection of its own.
