@@ -187,7 +187,7 @@ func (g *greedy) stall(s *server, pings bool) {
 		return
 	}
 	begin, memory := time.Now(), rss(t, s.pid())
-	full, highest := begin, memory // when the kernels took the last byte; the most memory
+	full, highest := begin, memory                 // when the kernels took the last byte; the most memory
 	tick := time.NewTicker(500 * time.Millisecond) // a look goes through all sockets of the machine: more of them disturb the others
 	defer tick.Stop()
 	for {
