@@ -390,9 +390,9 @@ func TestOutage(t *testing.T) {
 func TestOutageWhileReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newMemLog()
+		es := log.append(commentsN(10)...) // before the hub is there, which would have them in memory
 		h, stop := running(t, log, Options{Page: 4})
 		defer stop()
-		es := log.append(commentsN(10)...)
 		s := subscribe(t, h, event.CommentsOn(posts[0]), event.Cursor{Epoch: log.epoch}.String())
 		want(t, s, es[:3]...)
 		log.set(errBroken)
