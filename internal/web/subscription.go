@@ -155,7 +155,11 @@ func (op *operation) followed(ctx context.Context, err error) string {
 // over ends a subscription whose group is over, or goes on in a group of the
 // viewer's own if that may see more.
 func (op *operation) over(ctx context.Context, at event.Cursor) string {
-	if viewer, err := op.conn.current(auth.ViewerFrom(ctx)); op.shared && err == nil && viewer.SignedIn() {
+	if viewer := auth.ViewerFrom(ctx); op.shared && viewer.SignedIn() {
+		viewer, err := op.conn.current(viewer)
+		if err != nil {
+			return op.followed(ctx, err)
+		}
 		op.shared = false
 		ctx = auth.WithViewer(ctx, viewer)
 		request, err := op.prepare(ctx)

@@ -143,6 +143,29 @@ func TestOverForEveryoneElse(t *testing.T) {
 	}
 }
 
+// TestOverForWhoHasGone: whose session has ended just then isn't told that there is no more, for to them there may be
+// when they are back.
+func TestOverForWhoHasGone(t *testing.T) {
+	w := newWorld(t)
+	token, _ := w.token()
+	viewer, err := w.Verify(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.open(`{"authorization":"` + token + `"}`)
+	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { public } }`, "")
+	w.log.post(gid.NewUser(), "for all")
+	if got := c.next(); !strings.Contains(got, "for all") {
+		t.Fatal(got)
+	}
+	w.mu.Lock()
+	w.ended[viewer.Session] = true // nobody has been told yet
+	w.mu.Unlock()
+	w.over.Store(true)
+	w.log.post(gid.NewUser(), "hidden")
+	c.expectClose(4403, "The session has ended")
+}
+
 // TestOver: a subscription that doesn't last is completed, behind all that was
 // delivered, and its id is free again.
 func TestOver(t *testing.T) {
