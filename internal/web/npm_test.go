@@ -106,15 +106,11 @@ func TestAudits(t *testing.T) {
 	}
 }
 
-// TestGraphQLWS: the client of graphql-ws subscribes, is cut off twice, misses
-// ten posts each time, and has every post once and in order.
-func TestGraphQLWS(t *testing.T) {
-	w := newWorld(t)
-	token, user := w.token()
-	line := newCable(t, strings.TrimPrefix(leak.Proxy(t, w.http.URL), "http://"))
-	cmd := node(t, "subscribe.mjs", "ws://"+line.addr+"/graphql", w.log.cursor(0), token)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
+// talk starts a program that is told things and says what happens, a line each.
+func talk(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, said *bufio.Scanner, stderr *strings.Builder) {
+	t.Helper()
+	stderr = new(strings.Builder)
+	cmd.Stderr = stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +122,17 @@ func TestGraphQLWS(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := bufio.NewScanner(out)
+	return in, bufio.NewScanner(out), stderr
+}
+
+// TestGraphQLWS: the client of graphql-ws subscribes, is cut off twice, misses
+// ten posts each time, and has every post once and in order.
+func TestGraphQLWS(t *testing.T) {
+	w := newWorld(t)
+	token, user := w.token()
+	line := newCable(t, strings.TrimPrefix(leak.Proxy(t, w.http.URL), "http://"))
+	cmd := node(t, "subscribe.mjs", "ws://"+line.addr+"/graphql", w.log.cursor(0), token)
+	in, said, stderr := talk(t, cmd)
 	next := func() string {
 		t.Helper()
 		if !said.Scan() {

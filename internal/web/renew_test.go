@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -170,20 +169,7 @@ func TestGraphQLWSRenews(t *testing.T) {
 	w := newWorld(t)
 	user, session := gid.NewUser(), gid.NewSession()
 	cmd := node(t, "renew.mjs", "ws://"+strings.TrimPrefix(leak.Proxy(t, w.http.URL), "http://")+"/graphql")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := bufio.NewScanner(out)
+	in, said, stderr := talk(t, cmd)
 	expect := func(want string) {
 		t.Helper()
 		if !said.Scan() || said.Text() != want {
