@@ -44,9 +44,9 @@ func (it item) append(b []byte) []byte {
 	return append(b, nextEnd...)
 }
 
-// out is what goes out of one socket or stream, in order and bounded in bytes, what is being written included. Many put; one at a
-// time writes: whoever finds the socket idle writes at once as much as the kernel takes, and what is left is written by
-// a goroutine that is there for as long as something waits.
+// out is what goes out of one socket or stream, in order and bounded in bytes, what is being written included. Many put;
+// one at a time writes: whoever finds a socket idle writes at once as much as the kernel takes, and what is left is
+// written by a goroutine that is there for as long as something waits. A stream is written by the goroutine of its request.
 //
 // Who finds it full waits, and others behind them in the order they came, so that a large frame is not overtaken for ever
 // by small ones. Nothing that was taken in is dropped, but by end.

@@ -139,10 +139,10 @@ type Limits struct {
 	Response int64
 	// Subscriptions bounds those of one socket. 128.
 	Subscriptions int
-	// Executions bounds the operations and events that run at once for one
-	// socket, or whose responses wait for room in its queue; others wait. Beside
-	// its subscriptions it may have eight times as many operations, those that
-	// wait included. 16.
+	// Executions bounds the operations that run at once for one socket, or whose
+	// responses wait for room in its queue; others wait. An event is its group's,
+	// and counts for no socket. Beside its subscriptions a socket may have eight
+	// times as many operations, those that wait included. 16.
 	Executions int
 }
 
