@@ -34,6 +34,8 @@ type Comment struct {
 	// The values are being populated by the CommentQuery when eager-loading is set.
 	Edges        CommentEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	answer []byte
 }
 
 // CommentEdges holds the relations/edges for other nodes in the graph.

@@ -38,6 +38,7 @@ type Post struct {
 	Edges        PostEdges `json:"edges"`
 	selectValues sql.SelectValues
 
+	answer   []byte
 	comments loadedPages[*CommentConnection]
 }
 

@@ -2,9 +2,11 @@ package ent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 )
@@ -13,14 +15,17 @@ import (
 
 // NodeType describes an entity to package relay.
 type NodeType struct {
-	Name        string            // of the GraphQL type
-	Table       string            // of its rows
-	ID          string            // the column of its id
-	CreatedAt   string            // the column of its default order
-	NewestFirst bool              // the direction of its default order
-	Columns     map[string]string // the column behind each GraphQL field that has one
-	Times       map[string]bool   // the columns that hold times
-	Edges       map[string]Edge   // the edges behind GraphQL fields
+	Name        string                         // of the GraphQL type
+	Table       string                         // of its rows
+	ID          string                         // the column of its id
+	CreatedAt   string                         // the column of its default order
+	NewestFirst bool                           // the direction of its default order
+	Columns     map[string]string              // the column behind each GraphQL field that has one
+	Times       map[string]bool                // the columns that hold times
+	Texts       map[string]bool                // the columns that hold texts, names of enumerations too
+	Bools       map[string]bool                // the columns that hold booleans
+	AppendID    func([]byte, uuid.UUID) []byte // appends an id as clients write it
+	Edges       map[string]Edge                // the edges behind GraphQL fields
 }
 
 // Edge is a way from one type to another, under the name of the GraphQL field.
@@ -40,6 +45,7 @@ type Node interface {
 	SortKey(column string) any // a string or a time.Time
 	SetOne(edge string, n Node)
 	SetPage(edge string, key PageKey, p Page)
+	Answer() []byte
 }
 
 // NodeQuery is a query over one entity that has not run. Its policy applies whatever is done with it.
@@ -52,7 +58,12 @@ type NodeQuery interface {
 	Load(ctx context.Context, columns []string) ([]Node, error)
 	Count(ctx context.Context) (int, error)
 	CountBy(ctx context.Context, column string) (map[uuid.UUID]int, error)
+	Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error)
+	Answered(id uuid.UUID, json []byte) Node
 }
+
+// ErrNoStatement says that the rows of a query are not those of one statement.
+var ErrNoStatement = errors.New("ent: the query is not one statement")
 
 // PageInfo says where a page stands (Relay cursor connections, section 5).
 type PageInfo struct {
@@ -68,6 +79,7 @@ type Page struct {
 	Cursors    []string
 	PageInfo   PageInfo
 	TotalCount int
+	Answer     []byte // what the page is answered with, in JSON, instead of all else; nil without
 }
 
 // PageKey is what was asked of a connection, in a form that can be compared. Two fields with equal keys on one node

@@ -4,11 +4,15 @@ package ent
 
 import (
 	"context"
+	"fmt"
 
 	"tidings/ent/comment"
 	"tidings/ent/post"
 	"tidings/ent/user"
+	"tidings/internal/gid"
 
+	"entgo.io/ent"
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 )
@@ -34,6 +38,16 @@ type CommentConnection struct {
 	Nodes      []*Comment
 	PageInfo   *PageInfo
 	TotalCount int
+
+	answer []byte
+}
+
+// Answer is the connection as it is answered with, in JSON; nil where it has the fields above instead.
+func (c *CommentConnection) Answer() []byte {
+	if c == nil {
+		return nil
+	}
+	return c.answer
 }
 
 // CommentEdge is a Comment in its place in a connection.
@@ -61,6 +75,14 @@ var CommentType = &NodeType{
 		comment.FieldCreatedAt: true,
 		comment.FieldUpdatedAt: true,
 	},
+	Texts: map[string]bool{
+		comment.FieldContent: true,
+	},
+	Bools: map[string]bool{},
+	AppendID: func(b []byte, id uuid.UUID) []byte {
+		b, _ = gid.CommentOf(id).AppendText(b)
+		return b
+	},
 	Edges: map[string]Edge{
 		"author": {To: "User", Column: comment.FieldAuthorID},
 		"post":   {To: "Post", Column: comment.FieldPostID},
@@ -72,6 +94,14 @@ func (*Comment) IsNode() {}
 
 // Key returns the bare id.
 func (_m *Comment) Key() uuid.UUID { return _m.ID.UUID() }
+
+// Answer is the comment as it is answered with, in JSON; nil where it has its fields instead.
+func (_m *Comment) Answer() []byte {
+	if _m == nil {
+		return nil
+	}
+	return _m.answer
+}
 
 // GlobalID returns the id as clients write it.
 func (_m *Comment) GlobalID() string { return _m.ID.String() }
@@ -149,6 +179,46 @@ func (_q *CommentQuery) Load(ctx context.Context, columns []string) ([]Node, err
 	return nodes, nil
 }
 
+// Answered returns the comment of an id with what it is answered with, and nothing else.
+func (*CommentQuery) Answered(id uuid.UUID, json []byte) Node {
+	return &Comment{ID: gid.CommentOf(id), answer: json}
+}
+
+// Statement returns the statement that the query would run to read these columns, its policy applied, and what runs it.
+// The error wraps ErrNoStatement where a query is more than its statement.
+func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
+	for _, in := range _q.inters {
+		if _, ok := in.(Traverser); !ok {
+			return nil, nil, fmt.Errorf("%w: it has interceptors", ErrNoStatement)
+		}
+	}
+	if _q.path != nil || _q.ctx.Unique != nil {
+		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
+	}
+	_q.ctx.Fields = columns
+	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
+		return nil, nil, err
+	}
+	t := sql.Dialect(_q.driver.Dialect()).Table(comment.Table)
+	s := sql.Dialect(_q.driver.Dialect()).Select(t.Columns(columns...)...).From(t).WithContext(ctx)
+	for _, p := range _q.predicates {
+		p(s)
+	}
+	for _, o := range _q.order {
+		o(s)
+	}
+	if _q.ctx.Offset != nil {
+		s.Offset(*_q.ctx.Offset)
+	}
+	if _q.ctx.Limit != nil {
+		s.Limit(*_q.ctx.Limit)
+	}
+	for _, m := range _q.modifiers {
+		m(s)
+	}
+	return s, _q.driver, s.Err()
+}
+
 // Copy returns a query that can be run beside this one.
 func (_q *CommentQuery) Copy() NodeQuery { return _q.Clone() }
 
@@ -183,6 +253,9 @@ func (_q *CommentQuery) CountBy(ctx context.Context, column string) (map[uuid.UU
 }
 
 func newCommentConnection(p Page) *CommentConnection {
+	if p.Answer != nil {
+		return &CommentConnection{answer: p.Answer}
+	}
 	c := &CommentConnection{
 		PageInfo:   &p.PageInfo,
 		TotalCount: p.TotalCount,
@@ -216,6 +289,16 @@ type PostConnection struct {
 	Nodes      []*Post
 	PageInfo   *PageInfo
 	TotalCount int
+
+	answer []byte
+}
+
+// Answer is the connection as it is answered with, in JSON; nil where it has the fields above instead.
+func (c *PostConnection) Answer() []byte {
+	if c == nil {
+		return nil
+	}
+	return c.answer
 }
 
 // PostEdge is a Post in its place in a connection.
@@ -246,6 +329,17 @@ var PostType = &NodeType{
 		post.FieldCreatedAt:   true,
 		post.FieldUpdatedAt:   true,
 	},
+	Texts: map[string]bool{
+		post.FieldTitle:   true,
+		post.FieldContent: true,
+	},
+	Bools: map[string]bool{
+		post.FieldPublished: true,
+	},
+	AppendID: func(b []byte, id uuid.UUID) []byte {
+		b, _ = gid.PostOf(id).AppendText(b)
+		return b
+	},
 	Edges: map[string]Edge{
 		"author":   {To: "User", Column: post.FieldAuthorID},
 		"comments": {To: "Comment", Many: true, Column: comment.FieldPostID, Filters: []string{}},
@@ -257,6 +351,14 @@ func (*Post) IsNode() {}
 
 // Key returns the bare id.
 func (_m *Post) Key() uuid.UUID { return _m.ID.UUID() }
+
+// Answer is the post as it is answered with, in JSON; nil where it has its fields instead.
+func (_m *Post) Answer() []byte {
+	if _m == nil {
+		return nil
+	}
+	return _m.answer
+}
 
 // GlobalID returns the id as clients write it.
 func (_m *Post) GlobalID() string { return _m.ID.String() }
@@ -335,6 +437,46 @@ func (_q *PostQuery) Load(ctx context.Context, columns []string) ([]Node, error)
 	return nodes, nil
 }
 
+// Answered returns the post of an id with what it is answered with, and nothing else.
+func (*PostQuery) Answered(id uuid.UUID, json []byte) Node {
+	return &Post{ID: gid.PostOf(id), answer: json}
+}
+
+// Statement returns the statement that the query would run to read these columns, its policy applied, and what runs it.
+// The error wraps ErrNoStatement where a query is more than its statement.
+func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
+	for _, in := range _q.inters {
+		if _, ok := in.(Traverser); !ok {
+			return nil, nil, fmt.Errorf("%w: it has interceptors", ErrNoStatement)
+		}
+	}
+	if _q.path != nil || _q.ctx.Unique != nil {
+		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
+	}
+	_q.ctx.Fields = columns
+	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
+		return nil, nil, err
+	}
+	t := sql.Dialect(_q.driver.Dialect()).Table(post.Table)
+	s := sql.Dialect(_q.driver.Dialect()).Select(t.Columns(columns...)...).From(t).WithContext(ctx)
+	for _, p := range _q.predicates {
+		p(s)
+	}
+	for _, o := range _q.order {
+		o(s)
+	}
+	if _q.ctx.Offset != nil {
+		s.Offset(*_q.ctx.Offset)
+	}
+	if _q.ctx.Limit != nil {
+		s.Limit(*_q.ctx.Limit)
+	}
+	for _, m := range _q.modifiers {
+		m(s)
+	}
+	return s, _q.driver, s.Err()
+}
+
 // Copy returns a query that can be run beside this one.
 func (_q *PostQuery) Copy() NodeQuery { return _q.Clone() }
 
@@ -369,6 +511,9 @@ func (_q *PostQuery) CountBy(ctx context.Context, column string) (map[uuid.UUID]
 }
 
 func newPostConnection(p Page) *PostConnection {
+	if p.Answer != nil {
+		return &PostConnection{answer: p.Answer}
+	}
 	c := &PostConnection{
 		PageInfo:   &p.PageInfo,
 		TotalCount: p.TotalCount,
@@ -426,6 +571,16 @@ type UserConnection struct {
 	Nodes      []*User
 	PageInfo   *PageInfo
 	TotalCount int
+
+	answer []byte
+}
+
+// Answer is the connection as it is answered with, in JSON; nil where it has the fields above instead.
+func (c *UserConnection) Answer() []byte {
+	if c == nil {
+		return nil
+	}
+	return c.answer
 }
 
 // UserEdge is a User in its place in a connection.
@@ -458,6 +613,22 @@ var UserType = &NodeType{
 		user.FieldCreatedAt: true,
 		user.FieldUpdatedAt: true,
 	},
+	Texts: map[string]bool{
+		user.FieldUsername:    true,
+		user.FieldUsernameKey: true,
+		user.FieldFullName:    true,
+		user.FieldEmail:       true,
+		user.FieldEmailKey:    true,
+		user.FieldSearchText:  true,
+		user.FieldRole:        true,
+	},
+	Bools: map[string]bool{
+		user.FieldIsActive: true,
+	},
+	AppendID: func(b []byte, id uuid.UUID) []byte {
+		b, _ = gid.UserOf(id).AppendText(b)
+		return b
+	},
 	Edges: map[string]Edge{
 		"posts": {To: "Post", Many: true, Column: post.FieldAuthorID, Filters: []string{"published"}},
 	},
@@ -468,6 +639,14 @@ func (*User) IsNode() {}
 
 // Key returns the bare id.
 func (_m *User) Key() uuid.UUID { return _m.ID.UUID() }
+
+// Answer is the user as it is answered with, in JSON; nil where it has its fields instead.
+func (_m *User) Answer() []byte {
+	if _m == nil {
+		return nil
+	}
+	return _m.answer
+}
 
 // GlobalID returns the id as clients write it.
 func (_m *User) GlobalID() string { return _m.ID.String() }
@@ -544,6 +723,46 @@ func (_q *UserQuery) Load(ctx context.Context, columns []string) ([]Node, error)
 	return nodes, nil
 }
 
+// Answered returns the user of an id with what it is answered with, and nothing else.
+func (*UserQuery) Answered(id uuid.UUID, json []byte) Node {
+	return &User{ID: gid.UserOf(id), answer: json}
+}
+
+// Statement returns the statement that the query would run to read these columns, its policy applied, and what runs it.
+// The error wraps ErrNoStatement where a query is more than its statement.
+func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
+	for _, in := range _q.inters {
+		if _, ok := in.(Traverser); !ok {
+			return nil, nil, fmt.Errorf("%w: it has interceptors", ErrNoStatement)
+		}
+	}
+	if _q.path != nil || _q.ctx.Unique != nil {
+		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
+	}
+	_q.ctx.Fields = columns
+	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
+		return nil, nil, err
+	}
+	t := sql.Dialect(_q.driver.Dialect()).Table(user.Table)
+	s := sql.Dialect(_q.driver.Dialect()).Select(t.Columns(columns...)...).From(t).WithContext(ctx)
+	for _, p := range _q.predicates {
+		p(s)
+	}
+	for _, o := range _q.order {
+		o(s)
+	}
+	if _q.ctx.Offset != nil {
+		s.Offset(*_q.ctx.Offset)
+	}
+	if _q.ctx.Limit != nil {
+		s.Limit(*_q.ctx.Limit)
+	}
+	for _, m := range _q.modifiers {
+		m(s)
+	}
+	return s, _q.driver, s.Err()
+}
+
 // Copy returns a query that can be run beside this one.
 func (_q *UserQuery) Copy() NodeQuery { return _q.Clone() }
 
@@ -576,6 +795,9 @@ func (_q *UserQuery) CountBy(ctx context.Context, column string) (map[uuid.UUID]
 }
 
 func newUserConnection(p Page) *UserConnection {
+	if p.Answer != nil {
+		return &UserConnection{answer: p.Answer}
+	}
 	c := &UserConnection{
 		PageInfo:   &p.PageInfo,
 		TotalCount: p.TotalCount,

@@ -45,7 +45,8 @@ type User struct {
 	Edges        UserEdges `json:"edges"`
 	selectValues sql.SelectValues
 
-	posts loadedPages[*PostConnection]
+	answer []byte
+	posts  loadedPages[*PostConnection]
 }
 
 // UserEdges holds the relations/edges for other nodes in the graph.

@@ -30,6 +30,7 @@ import (
 	"tidings/internal/eventlog"
 	"tidings/internal/live"
 	"tidings/internal/rate"
+	"tidings/internal/relay"
 	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/wake"
@@ -60,6 +61,7 @@ type App struct {
 	hub      *live.Hub
 	guard    *session.Guard
 	sessions *session.Sessions
+	reads    *relay.Direct
 	web      *web.Server
 	server   *http.Server
 	demo     *demo.Demo // nil without -demo
@@ -73,7 +75,7 @@ type Account struct{ Username, Password string }
 // New opens the database, brings it up to date and listens. What it has opened is closed by Run, or by itself if it
 // fails. The error is one line for the person who starts the server.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, moved: new(wake.Signal)}
+	a := &App{cfg: cfg, log: log, moved: new(wake.Signal), reads: relay.NewDirect()}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -126,7 +128,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	}})
 	a.web, err = web.New(web.Options{
 		Schema:     schema,
-		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}},
+		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}, a.reads},
 		Presenter:  graph.Presenter(a.log),
 		Hub:        a.hub,
 		Guard:      a.guard,

@@ -198,8 +198,8 @@ func (l *loader) totals(ctx context.Context, q ent.NodeQuery, parents []uuid.UUI
 }
 
 // forEach turns a statement into one that runs apart for each parent, reading only the rows that apply leaves of each:
-// LATERAL on Postgres, a correlated subquery of rowids on SQLite. Parents are one argument, so that the statement's
-// text does not depend on their number.
+// LATERAL on Postgres, a correlated subquery of rowids on SQLite. The rows come parent by parent, in the order of these.
+// Parents are one argument, so that the statement's text does not depend on their number.
 func forEach(parents []uuid.UUID, column string, apply, order func(*sql.Selector)) func(*sql.Selector) {
 	return func(s *sql.Selector) {
 		name := s.TableName()
@@ -217,19 +217,19 @@ func forEach(parents []uuid.UUID, column string, apply, order func(*sql.Selector
 		var from sql.Querier
 		if s.Dialect() == dialect.Postgres {
 			from = sql.ExprFunc(func(b *sql.Builder) {
-				b.WriteString("unnest(").Arg(array(parents)).WriteString("::uuid[]) AS parent(id) CROSS JOIN LATERAL ")
+				b.WriteString("unnest(").Arg(array(parents)).WriteString("::uuid[]) WITH ORDINALITY AS parent(id, n) CROSS JOIN LATERAL ")
 				b.Wrap(func(b *sql.Builder) { b.Join(inner) })
 				b.WriteString(" AS ").Ident(name)
 			})
 		} else {
 			inner.Select(s.C("rowid"))
 			from = sql.ExprFunc(func(b *sql.Builder) {
-				b.WriteString("(SELECT value AS id FROM json_each(").Arg(jsonArray(parents)).WriteString(")) AS parent CROSS JOIN ").Ident(name)
+				b.WriteString("(SELECT value AS id, key AS n FROM json_each(").Arg(jsonArray(parents)).WriteString(")) AS parent CROSS JOIN ").Ident(name)
 				b.WriteString(" ON ").Ident(name).WriteString(".rowid IN ")
 				b.Wrap(func(b *sql.Builder) { b.Join(inner) })
 			})
 		}
-		*s = *d.Select(columns...).From(outer).WithContext(s.Context())
+		*s = *d.Select(columns...).From(outer).WithContext(s.Context()).OrderExpr(sql.Raw("parent.n"))
 		order(s)
 		s.FromExpr(from)
 	}

@@ -15,6 +15,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -60,13 +61,15 @@ func Page[C any](ctx context.Context, q interface {
 	if err != nil {
 		return conn, err
 	}
-	fields := []selected{{graphql.GetFieldContext(ctx).Field, ""}}
-	n, err := l.connection(q.Type(), fields)
-	if err != nil {
-		return conn, err
-	}
 	w, err := newWindow(q.Type(), args)
-	if err != nil {
+	if err == nil {
+		if json, ok := directly(ctx, func(d *Direct) ([]byte, error) { return d.page(ctx, l, q, w) }); ok {
+			return q.Connection(ent.Page{Answer: json}), nil
+		}
+	}
+	fields := []selected{{graphql.GetFieldContext(ctx).Field, ""}}
+	n, notSelected := l.connection(q.Type(), fields)
+	if err := cmp.Or(notSelected, err); err != nil {
 		return conn, err
 	}
 	pages, err := l.pages(ctx, q, nil, "", w, n)
@@ -94,6 +97,11 @@ func Load(ctx context.Context, q ent.NodeQuery, path ...string) ([]ent.Node, err
 	l, err := newLoader(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if len(path) == 0 {
+		if nodes, ok := directly(ctx, func(d *Direct) ([]ent.Node, error) { return d.nodes(ctx, l, q) }); ok {
+			return nodes, nil
+		}
 	}
 	n, err := l.node(q.Type(), l.at(path))
 	if err != nil {

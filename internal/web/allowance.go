@@ -61,6 +61,8 @@ func (a *allowance) take(ctx context.Context, value any) any {
 	default:
 		if p, ok := value.(*string); ok && p != nil {
 			size += quoted(*p)
+		} else if finished, ok := value.(interface{ Len() int }); ok { // JSON that a resolver has made
+			size += finished.Len()
 		} else {
 			size += otherValue
 		}

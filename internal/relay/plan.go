@@ -1,0 +1,401 @@
+package relay
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"tidings/ent"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// plan is how one field is answered directly: which rows to read, and how JSON is made of them. It depends on the
+// document and on what its @skip and @include say, and on no other variable. It is not changed once it is made.
+type plan struct {
+	rows  *source // of a node
+	node  *object
+	page  *list // of a connection
+	shape *shape
+	lists []*list // all of them; a list's number is its place
+	bytes int     // of memory, roughly
+}
+
+// source is one statement: rows of a type, each joined with those that its edges to one lead to.
+type source struct {
+	tables []*table // the type itself comes first
+	lists  []*list  // the connections behind any of them, which are statements of their own
+}
+
+// table is the columns that a source reads of one type.
+type table struct {
+	typ     *ent.NodeType
+	parent  *table // whose edge leads here; nil for the first of a source
+	edge    string
+	columns []string // the id first
+	joins   map[string]*table
+	first   int // of its columns among those of the source
+}
+
+// list is a connection: one page for each row of a table, or one page at the root.
+type list struct {
+	number      int
+	on          *table // nil at the root
+	edge        string
+	typ         *ent.NodeType
+	field       *ast.Field // whose arguments say which page; nil at the root
+	source      *source    // nil when no node and no cursor is selected
+	reference   int        // at the root -1, else the column that says whose page a row is of
+	cursors     bool       // whether any are selected
+	key         int        // the column of the order, -1 when none is read
+	total       bool
+	hasNext     bool
+	hasPrevious bool
+}
+
+// object is how a node is written, shape how a connection, an edge or a page info is.
+type (
+	object struct{ fields []member }
+	shape  struct{ fields []member }
+	member struct {
+		before   []byte // `{"title":`, `,"title":`, for a constant with its value
+		kind     kind
+		nullable bool
+		table    *table
+		column   int // of the table
+		list     *list
+		object   *object
+		shape    *shape
+	}
+)
+
+type kind uint8
+
+const (
+	constant kind = iota
+	identity
+	text
+	moment
+	boolean
+	toOne
+	toPage
+	nodes
+	edges
+	cursor
+	node
+	pageInfo
+	hasNextPage
+	hasPreviousPage
+	startCursor
+	endCursor
+	totalCount
+)
+
+// errNotDirect says that the executor is the one to answer.
+var errNotDirect = errors.New("relay: not to be answered directly")
+
+// compiler makes a plan.
+type compiler struct {
+	*loader
+	plan *plan
+	size int // members
+}
+
+// compileNode plans the answer of a field that is a node of a type, or nodes.
+func compileNode(l *loader, typ *ent.NodeType) (*plan, error) {
+	c := &compiler{loader: l, plan: &plan{}}
+	c.plan.rows = newSource(typ)
+	var err error
+	c.plan.node, err = c.object(c.plan.rows, c.plan.rows.tables[0], l.field.Field.Selections)
+	return c.done(), err
+}
+
+// compilePage plans the answer of a field that is a connection to a type, ordered by a column ("": by rank).
+func compilePage(l *loader, typ *ent.NodeType, order string) (*plan, error) {
+	c := &compiler{loader: l, plan: &plan{}}
+	page := &list{typ: typ, reference: -1, key: -1}
+	c.plan.page, c.plan.lists = page, []*list{page}
+	var err error
+	c.plan.shape, err = c.connection(page, l.field.Field.Selections)
+	if page.cursors && order != "" {
+		page.key = page.source.tables[0].column(order)
+	}
+	return c.done(), err
+}
+
+func (c *compiler) done() *plan {
+	if c.plan.rows != nil {
+		c.plan.rows.layOut()
+	}
+	for _, l := range c.plan.lists {
+		if l.source != nil {
+			l.source.layOut()
+		}
+	}
+	const memberBytes, listBytes = 160, 512
+	c.plan.bytes = memberBytes*c.size + listBytes*(len(c.plan.lists)+1)
+	return c.plan
+}
+
+func newSource(typ *ent.NodeType) *source {
+	return &source{tables: []*table{{typ: typ, columns: []string{typ.ID}}}}
+}
+
+func (s *source) layOut() {
+	first := 0
+	for _, t := range s.tables {
+		t.first = first
+		first += len(t.columns)
+	}
+}
+
+// width is how many columns the rows have.
+func (s *source) width() int {
+	last := s.tables[len(s.tables)-1]
+	return last.first + len(last.columns)
+}
+
+// column returns the place of a column among those of the table, which it reads from now on.
+func (t *table) column(name string) int {
+	if i := slices.Index(t.columns, name); i >= 0 {
+		return i
+	}
+	t.columns = append(t.columns, name)
+	return len(t.columns) - 1
+}
+
+// join returns the table at the other end of an edge to one.
+func (s *source) join(t *table, edge string) *table {
+	if to := t.joins[edge]; to != nil {
+		return to
+	}
+	e := t.typ.Edges[edge]
+	t.column(e.Column)
+	to := &table{typ: types[e.To], parent: t, edge: edge, columns: []string{types[e.To].ID}}
+	if t.joins == nil {
+		t.joins = map[string]*table{}
+	}
+	t.joins[edge] = to
+	s.tables = append(s.tables, to)
+	return to
+}
+
+// collect gives the selected fields, and what is written before each of them.
+func (c *compiler) collect(set ast.SelectionSet, types ...string) ([]graphql.CollectedField, []member) {
+	fields := graphql.CollectFields(c.op, set, types)
+	members := make([]member, len(fields))
+	for i, f := range fields {
+		before := byte('{')
+		if i > 0 {
+			before = ','
+		}
+		members[i].before = append(strconv.AppendQuote([]byte{before}, f.Alias), ':') // a name of GraphQL needs no escapes
+	}
+	c.size += len(fields)
+	return fields, members
+}
+
+func (m *member) constant(typ string) {
+	m.before = strconv.AppendQuote(m.before, typ)
+}
+
+// object plans how rows of a table are written by one selection.
+func (c *compiler) object(s *source, t *table, set ast.SelectionSet) (*object, error) {
+	typ := t.typ
+	fields, members := c.collect(set, typ.Name, "Node")
+	for i, f := range fields {
+		m := &members[i]
+		m.table, m.nullable = t, !f.Definition.Type.NonNull
+		if f.Name == "__typename" {
+			m.constant(typ.Name)
+			continue
+		}
+		if column, ok := typ.Columns[f.Name]; ok {
+			if m.kind, ok = kindOf(typ, column); !ok {
+				return nil, errNotDirect
+			}
+			m.column = t.column(column)
+			continue
+		}
+		edge, ok := typ.Edges[f.Name]
+		if !ok {
+			return nil, errNotDirect
+		}
+		var err error
+		if edge.Many {
+			m.kind, m.list = toPage, c.list(s, t, f)
+			m.shape, err = c.connection(m.list, f.Selections)
+		} else {
+			m.kind, m.table = toOne, s.join(t, f.Name)
+			m.object, err = c.object(s, m.table, f.Selections)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &object{members}, nil
+}
+
+func kindOf(typ *ent.NodeType, column string) (kind, bool) {
+	switch {
+	case column == typ.ID:
+		return identity, true
+	case typ.Texts[column]:
+		return text, true
+	case typ.Times[column]:
+		return moment, true
+	case typ.Bools[column]:
+		return boolean, true
+	}
+	return 0, false
+}
+
+// list returns the list behind an edge to many: one for all fields whose arguments are written in the same way.
+func (c *compiler) list(s *source, on *table, f graphql.CollectedField) *list {
+	for _, l := range s.lists {
+		if l.on == on && l.edge == f.Name && sameArguments(l.field, f.Field) {
+			return l
+		}
+	}
+	l := &list{number: len(c.plan.lists), on: on, edge: f.Name, typ: types[on.typ.Edges[f.Name].To], field: f.Field}
+	s.lists = append(s.lists, l)
+	c.plan.lists = append(c.plan.lists, l)
+	return l
+}
+
+func sameArguments(a, b *ast.Field) bool {
+	if len(a.Arguments) != len(b.Arguments) {
+		return false
+	}
+	for _, x := range a.Arguments {
+		y := b.Arguments.ForName(x.Name)
+		if y == nil || x.Value.String() != y.Value.String() {
+			return false
+		}
+	}
+	return true
+}
+
+// rows makes a list read rows.
+func (l *list) rows() *source {
+	if l.source == nil {
+		l.source = newSource(l.typ)
+		if l.on != nil {
+			l.reference = l.source.tables[0].column(l.on.typ.Edges[l.edge].Column)
+			l.key = l.source.tables[0].column(l.typ.CreatedAt) // which the pages are ordered by
+		}
+	}
+	return l.source
+}
+
+// connection plans how a page of a list is written by one selection.
+func (c *compiler) connection(l *list, set ast.SelectionSet) (*shape, error) {
+	fields, members := c.collect(set, l.typ.Name+"Connection")
+	for i, f := range fields {
+		m := &members[i]
+		m.list = l
+		var err error
+		switch f.Name {
+		case "__typename":
+			m.constant(l.typ.Name + "Connection")
+		case "nodes":
+			m.kind = nodes
+			m.object, err = c.object(l.rows(), l.rows().tables[0], f.Selections)
+		case "edges":
+			m.kind = edges
+			m.shape, err = c.edge(l, f.Selections)
+		case "pageInfo":
+			m.kind = pageInfo
+			m.shape, err = c.pageInfo(l, f.Selections)
+		case "totalCount":
+			m.kind, l.total = totalCount, true
+		default:
+			err = errNotDirect
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &shape{members}, nil
+}
+
+func (c *compiler) edge(l *list, set ast.SelectionSet) (*shape, error) {
+	rows := l.rows()
+	fields, members := c.collect(set, l.typ.Name+"Edge")
+	for i, f := range fields {
+		m := &members[i]
+		m.list = l
+		switch f.Name {
+		case "__typename":
+			m.constant(l.typ.Name + "Edge")
+		case "cursor":
+			m.kind, l.cursors = cursor, true
+		case "node":
+			m.kind = node
+			var err error
+			if m.object, err = c.object(rows, rows.tables[0], f.Selections); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, errNotDirect
+		}
+	}
+	return &shape{members}, nil
+}
+
+func (c *compiler) pageInfo(l *list, set ast.SelectionSet) (*shape, error) {
+	l.rows()
+	fields, members := c.collect(set, "PageInfo")
+	for i, f := range fields {
+		m := &members[i]
+		m.list = l
+		switch f.Name {
+		case "__typename":
+			m.constant("PageInfo")
+		case "hasNextPage":
+			m.kind, l.hasNext = hasNextPage, true
+		case "hasPreviousPage":
+			m.kind, l.hasPrevious = hasPreviousPage, true
+		case "startCursor":
+			m.kind, l.cursors = startCursor, true
+		case "endCursor":
+			m.kind, l.cursors = endCursor, true
+		default:
+			return nil, errNotDirect
+		}
+	}
+	return &shape{members}, nil
+}
+
+// windows reads the arguments of the lists, of which the root's is given.
+func (c *plan) windows(l *loader, root window) ([]page, error) {
+	all := make([]page, len(c.lists))
+	for i, list := range c.lists {
+		if list.on == nil {
+			all[i].window = root
+			continue
+		}
+		given := l.arguments(list.field)
+		args, err := pageArgs(list.field.Name, given)
+		if err != nil {
+			return nil, err
+		}
+		if all[i].window, err = newWindow(list.typ, args); err != nil {
+			return nil, err
+		}
+		for _, name := range list.on.typ.Edges[list.edge].Filters {
+			if value := given[name]; value != nil {
+				all[i].filters = append(all[i].filters, filter{list.typ.Columns[name], value})
+			}
+		}
+	}
+	return all, nil
+}
+
+// page is what the arguments say of a list.
+type page struct {
+	window  window
+	filters []filter
+}

@@ -1,0 +1,296 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"tidings/ent"
+)
+
+// reading runs the statements of a plan and holds what they gave, until it is written.
+type reading struct {
+	*loader
+	ctx   context.Context
+	plan  *plan
+	pages []page
+	lists []pagesOf // by the lists' numbers
+	nodes rows
+}
+
+// rows are what a statement gave: the values of all columns of all rows, one behind the other.
+type rows struct {
+	width int
+	count int
+	bytes []byte
+	cells []cell // count × width
+}
+
+// cell says where a value is; from is null for NULL.
+type cell struct{ from, to uint32 }
+
+const null = ^uint32(0)
+
+// pagesOf are the pages of a list.
+type pagesOf struct {
+	rows
+	window window
+	of     map[uuid.UUID]int // by the id of what has them
+	pages  []onePage
+}
+
+// onePage is the rows of a page, in the order of the statement, and what is known of those beyond.
+type onePage struct {
+	first, end           int
+	hasNext, hasPrevious bool
+	total                int
+}
+
+// value returns a value, which is good for as long as nothing else is read; ok is false for NULL.
+func (r *rows) value(row, column int) (b []byte, ok bool) {
+	c := r.cells[row*r.width+column]
+	if c.from == null {
+		return nil, false
+	}
+	return r.bytes[c.from:c.to], true
+}
+
+// id returns the id in a column.
+func (r *rows) id(row, column int) (uuid.UUID, error) {
+	b, _ := r.value(row, column)
+	return uuid.ParseBytes(b)
+}
+
+// read runs a source's statement: the one that q gives with its policy, to whose rows those that its edges to one lead
+// to are joined, each as its own query and policy give them. No row of q is lost or doubled by that, for what is joined
+// is found by its id, or not at all.
+func (r *reading) read(q ent.NodeQuery, s *source, into *rows) error {
+	base, driver, err := q.Statement(r.ctx, s.tables[0].columns)
+	if err != nil {
+		return err
+	}
+	queries := make([]ent.NodeQuery, len(s.tables))
+	named := make([]interface{ C(string) string }, len(s.tables))
+	queries[0], named[0] = q, entsql.Dialect(base.Dialect()).Table(s.tables[0].typ.Table)
+	for i, t := range s.tables[1:] {
+		i++
+		parent := 0
+		for s.tables[parent] != t.parent {
+			parent++
+		}
+		queries[i] = queries[parent].Others(t.edge)
+		joined, _, err := queries[i].Statement(r.ctx, t.columns)
+		if err != nil {
+			return err
+		}
+		joined.As("t" + strconv.Itoa(i))
+		named[i] = joined
+		base.LeftJoin(joined).On(joined.C(t.typ.ID), named[parent].C(t.parent.typ.Edges[t.edge].Column))
+		for _, c := range t.columns {
+			base.AppendSelect(joined.C(c))
+		}
+	}
+	text, args := base.Query()
+	if err := base.Err(); err != nil {
+		return err
+	}
+	var found entsql.Rows
+	if err := driver.Query(r.ctx, text, args, &found); err != nil {
+		return err
+	}
+	return scan(&found, s, into)
+}
+
+// scan takes over all rows, of which all that is joined must be there.
+func scan(found *entsql.Rows, s *source, into *rows) (err error) {
+	defer func() {
+		if closed := found.Close(); err == nil {
+			err = closed
+		}
+	}()
+	into.width = s.width()
+	columns, targets := make([]sql.RawBytes, into.width), make([]any, into.width)
+	for i := range columns {
+		targets[i] = &columns[i]
+	}
+	for ; found.Next(); into.count++ {
+		if err := found.Scan(targets...); err != nil {
+			return err
+		}
+		for _, c := range columns {
+			at := uint32(len(into.bytes))
+			if c == nil {
+				at = null
+			}
+			into.bytes = append(into.bytes, c...)
+			into.cells = append(into.cells, cell{at, uint32(len(into.bytes))})
+		}
+		if len(into.bytes) > maxAnswer {
+			return fmt.Errorf("more than %d bytes", maxAnswer)
+		}
+		for _, t := range s.tables {
+			if columns[t.first] == nil {
+				return fmt.Errorf("the %s of a row is gone or hidden", t.edge)
+			}
+		}
+	}
+	return found.Err()
+}
+
+// load reads the pages of a list for each of the parents, or the one at the root, and all lists behind them.
+func (r *reading) load(l *list, q ent.NodeQuery, parents []uuid.UUID) error {
+	into, w := &r.lists[l.number], r.pages[l.number].window
+	into.window = w
+	for _, f := range r.pages[l.number].filters {
+		q.WhereP(entsql.FieldEQ(f.column, f.value))
+	}
+	column := ""
+	if l.on != nil {
+		column = l.on.typ.Edges[l.edge].Column
+	}
+	into.of = make(map[uuid.UUID]int, max(len(parents), 1))
+	if l.on == nil {
+		into.of[root] = 0
+	}
+	for i, id := range parents {
+		into.of[id] = i
+	}
+	into.pages = make([]onePage, len(into.of))
+	if l.source != nil {
+		run := q.Copy()
+		if l.on == nil {
+			run.ModifyP(w.apply)
+		} else {
+			run.ModifyP(forEach(parents, column, w.apply, w.orderBy))
+		}
+		if err := r.read(run, l.source, &into.rows); err != nil {
+			return err
+		}
+		if err := into.divide(l); err != nil {
+			return err
+		}
+	}
+	if err := r.around(l, q, parents, column); err != nil {
+		return err
+	}
+	if l.source == nil {
+		return nil
+	}
+	return r.behind(l.source, q, &into.rows, into.kept())
+}
+
+// behind loads the lists behind the rows of a source.
+func (r *reading) behind(s *source, q ent.NodeQuery, from *rows, kept []bool) error {
+	for _, l := range s.lists {
+		seen := make(map[uuid.UUID]bool, from.count)
+		var parents []uuid.UUID
+		for i := range from.count {
+			if kept != nil && !kept[i] {
+				continue
+			}
+			id, err := from.id(i, l.on.first)
+			if err != nil {
+				return err
+			}
+			if !seen[id] {
+				seen[id] = true
+				parents = append(parents, id)
+			}
+		}
+		if len(parents) == 0 {
+			continue
+		}
+		if err := r.load(l, queryOf(q, l.on).Others(l.edge), parents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queryOf returns a new query over the type of a table, of which q is one over that of its source.
+func queryOf(q ent.NodeQuery, t *table) ent.NodeQuery {
+	if t.parent == nil {
+		return q
+	}
+	return queryOf(q, t.parent).Others(t.edge)
+}
+
+// divide finds the rows of each page. The one too many tells that there are more, and goes.
+func (p *pagesOf) divide(l *list) error {
+	for i := 0; i < p.count; {
+		at, first := 0, i
+		if l.on == nil {
+			i = p.count
+		} else {
+			id, err := p.id(i, l.reference)
+			if err != nil {
+				return err
+			}
+			var ok bool
+			if at, ok = p.of[id]; !ok || p.pages[at].end > 0 {
+				return fmt.Errorf("a row of a page that is not its own")
+			}
+			whose, _ := p.value(i, l.reference)
+			for i++; i < p.count; i++ {
+				if other, _ := p.value(i, l.reference); string(other) != string(whose) {
+					break
+				}
+			}
+		}
+		page := &p.pages[at]
+		page.first, page.end = first, i
+		if page.end-page.first > p.window.size {
+			page.end = page.first + p.window.size
+			page.hasNext, page.hasPrevious = !p.window.backward, p.window.backward
+		}
+	}
+	if p.window.rank != nil {
+		p.pages[0].hasPrevious = p.window.offset > 0
+	}
+	return nil
+}
+
+// kept tells the rows that are on a page from those that were one too many.
+func (p *pagesOf) kept() []bool {
+	kept := make([]bool, p.count)
+	for _, page := range p.pages {
+		for i := page.first; i < page.end; i++ {
+			kept[i] = true
+		}
+	}
+	return kept
+}
+
+// around finds out what is wanted of pages beside their rows.
+func (r *reading) around(l *list, q ent.NodeQuery, parents []uuid.UUID, column string) error {
+	into := &r.lists[l.number]
+	w := into.window
+	found := map[uuid.UUID]ent.Page{}
+	if other, ok := w.beyond(); ok && l.source != nil && (l.hasPrevious && !w.backward || l.hasNext && w.backward) {
+		parentOf := func(m ent.Node) uuid.UUID {
+			if column == "" {
+				return root
+			}
+			return m.Ref(column)
+		}
+		if err := r.lookBeyond(r.ctx, q, parents, column, parentOf, w, other, found); err != nil {
+			return err
+		}
+	}
+	if l.total {
+		if err := r.totals(r.ctx, q, parents, column, found); err != nil {
+			return err
+		}
+	}
+	for id, p := range found {
+		page := &into.pages[into.of[id]]
+		page.hasNext = page.hasNext || p.PageInfo.HasNextPage
+		page.hasPrevious = page.hasPrevious || p.PageInfo.HasPreviousPage
+		page.total = p.TotalCount
+	}
+	return nil
+}
