@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
@@ -75,13 +76,13 @@ type statement struct {
 // errReading is what lib/pq says of its own queries. It does not look for it in statements, and would mix up their answers.
 var errReading = errors.New("the rows of another query are still open on this connection")
 
-// QueryContext runs a query with arguments as a prepared statement. One without is sent as it is, which is one round trip
-// as well and may hold several statements.
+// QueryContext runs a SELECT, and whatever has arguments, as a prepared statement, so that it is parsed and planned once.
+// Anything else is sent as it is, which is one round trip as well and may hold several statements.
 func (c *cachingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if c.reading {
 		return nil, errReading
 	}
-	if len(args) == 0 {
+	if len(args) == 0 && !strings.HasPrefix(query, "SELECT ") {
 		return c.pqConn.QueryContext(ctx, query, args)
 	}
 	r, err := prepared(ctx, c, query, func(s pqStmt) (driver.Rows, error) { return s.QueryContext(ctx, args) })
@@ -96,7 +97,7 @@ func (c *cachingConn) QueryContext(ctx context.Context, query string, args []dri
 	return &statementRows{pqRows: rows, conn: c}, nil
 }
 
-// ExecContext is like QueryContext.
+// ExecContext runs what has arguments as a prepared statement.
 func (c *cachingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if c.reading {
 		return nil, errReading

@@ -83,7 +83,7 @@ func TestStatementsCostOneRoundTrip(t *testing.T) {
 	}{
 		{"a lookup", lookup, 2, 1},
 		{"a transaction of two inserts", write, 5, 4}, // BEGIN, two, COMMIT
-		{"no arguments", func() { _ = must[int](t)(one[int](system, s.Client(), "SELECT 1")) }, 1, 1},
+		{"no arguments", func() { _ = must[int](t)(one[int](system, s.Client(), "SELECT 1")) }, 2, 1},
 	} {
 		if n := p.during(c.run); n != c.first {
 			t.Errorf("%s costs %d round trips at first, want %d", c.name, n, c.first)
