@@ -195,7 +195,6 @@ func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.S
 	if _q.path != nil || _q.ctx.Unique != nil {
 		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
 	}
-	_q.ctx.Fields = columns
 	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
 		return nil, nil, err
 	}
@@ -453,7 +452,6 @@ func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	if _q.path != nil || _q.ctx.Unique != nil {
 		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
 	}
-	_q.ctx.Fields = columns
 	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
 		return nil, nil, err
 	}
@@ -739,7 +737,6 @@ func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	if _q.path != nil || _q.ctx.Unique != nil {
 		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
 	}
-	_q.ctx.Fields = columns
 	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -77,24 +78,33 @@ func (d *Direct) InterceptField(ctx context.Context, next graphql.Resolver) (any
 	switch v := value.(type) {
 	case interface{ Answer() []byte }:
 		if b := v.Answer(); b != nil {
-			return answer(b), nil
+			return &answer{b}, nil
 		}
 	case []ent.Node:
 		if b, ok := answers(v); ok {
-			return answer(b), nil
+			return &answer{b}, nil
 		}
 	}
 	return value, nil
 }
 
 // answer is finished JSON.
-type answer []byte
+type answer struct{ json []byte }
 
-// MarshalGQL implements graphql.Marshaler.
-func (a answer) MarshalGQL(w io.Writer) { _, _ = w.Write(a) } // gqlgen's writers are buffers: they don't fail
+// MarshalGQL implements graphql.Marshaler. It is called once.
+func (a *answer) MarshalGQL(w io.Writer) {
+	_, _ = w.Write(a.json) // gqlgen's writers are buffers: they don't fail
+	if cap(a.json) <= maxSpare {
+		spareBytes.Put(&a.json)
+	}
+	a.json = nil
+}
 
 // Len is how many bytes a has.
-func (a answer) Len() int { return len(a) }
+func (a *answer) Len() int { return len(a.json) }
+
+// spareBytes are what answers are written to.
+var spareBytes = sync.Pool{New: func() any { return new([]byte) }}
 
 // answers joins those of a list, of which all that are there have one.
 func answers(all []ent.Node) ([]byte, bool) {
@@ -150,10 +160,11 @@ func (d *Direct) page(ctx context.Context, l *loader, q ent.NodeQuery, w window)
 	if err != nil {
 		return nil, err
 	}
+	defer r.release()
 	if err := r.load(p.page, q, nil); err != nil {
 		return nil, err
 	}
-	out := writer{reading: r}
+	out := r.writer()
 	out.page(p.shape, &r.lists[0], &r.lists[0].pages[0])
 	return out.b, out.err
 }
@@ -168,22 +179,23 @@ func (d *Direct) nodes(ctx context.Context, l *loader, q ent.NodeQuery) ([]ent.N
 	if err != nil {
 		return nil, err
 	}
-	if err := r.read(q.Copy(), p.rows, &r.nodes); err != nil {
+	defer r.release()
+	if r.nodes, err = r.read(q.Copy(), p.rows); err != nil {
 		return nil, err
 	}
-	if err := r.behind(p.rows, q, &r.nodes, nil); err != nil {
+	if err := r.behind(p.rows, q, r.nodes, nil); err != nil {
 		return nil, err
 	}
-	out := writer{reading: r}
+	out := r.writer()
 	all := make([]ent.Node, r.nodes.count)
 	for i := range all {
 		first := len(out.b)
-		out.object(p.node, row{&r.nodes, i})
+		out.object(p.node, row{r.nodes, i})
 		id, err := r.nodes.id(i, 0)
 		if err != nil {
 			return nil, err
 		}
-		all[i] = q.Answered(id, out.b[first:len(out.b):len(out.b)])
+		all[i] = q.Answered(id, out.b[first:])
 	}
 	return all, out.err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"sync"
 
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
@@ -19,15 +20,51 @@ type reading struct {
 	plan  *plan
 	pages []page
 	lists []pagesOf // by the lists' numbers
-	nodes rows
+	nodes *rows
+	used  []*rows // to be released
 }
 
 // rows are what a statement gave: the values of all columns of all rows, one behind the other.
 type rows struct {
-	width int
-	count int
-	bytes []byte
-	cells []cell // count × width
+	width   int
+	count   int
+	bytes   []byte
+	cells   []cell // count × width
+	current []sql.RawBytes
+	targets []any // pointers to current
+}
+
+// spareRows are used again, for most of what a small read allocated was the room for its rows.
+var spareRows = sync.Pool{New: func() any { return new(rows) }}
+
+// maxSpare bounds what is kept to be used again, in bytes.
+const maxSpare = 256 << 10
+
+// room returns empty rows of a width.
+func (r *reading) room(width int) *rows {
+	rows := spareRows.Get().(*rows)
+	rows.width, rows.count, rows.bytes, rows.cells = width, 0, rows.bytes[:0], rows.cells[:0]
+	for len(rows.current) < width {
+		rows.current = append(rows.current, nil)
+		rows.targets = nil
+	}
+	if rows.targets == nil {
+		for i := range rows.current {
+			rows.targets = append(rows.targets, &rows.current[i])
+		}
+	}
+	r.used = append(r.used, rows)
+	return rows
+}
+
+// release gives back the rows, of which nothing may be used any more.
+func (r *reading) release() {
+	for _, rows := range r.used {
+		clear(rows.current) // which belong to the driver
+		if cap(rows.bytes) <= maxSpare {
+			spareRows.Put(rows)
+		}
+	}
 }
 
 // cell says where a value is; from is null for NULL.
@@ -37,7 +74,7 @@ const null = ^uint32(0)
 
 // pagesOf are the pages of a list.
 type pagesOf struct {
-	rows
+	*rows  // nil when none are wanted
 	window window
 	of     map[uuid.UUID]int // by the id of what has them
 	pages  []onePage
@@ -68,10 +105,10 @@ func (r *rows) id(row, column int) (uuid.UUID, error) {
 // read runs a source's statement: the one that q gives with its policy, to whose rows those that its edges to one lead
 // to are joined, each as its own query and policy give them. No row of q is lost or doubled by that, for what is joined
 // is found by its id, or not at all.
-func (r *reading) read(q ent.NodeQuery, s *source, into *rows) error {
+func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 	base, driver, err := q.Statement(r.ctx, s.tables[0].columns)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	queries := make([]ent.NodeQuery, len(s.tables))
 	named := make([]interface{ C(string) string }, len(s.tables))
@@ -85,7 +122,7 @@ func (r *reading) read(q ent.NodeQuery, s *source, into *rows) error {
 		queries[i] = queries[parent].Others(t.edge)
 		joined, _, err := queries[i].Statement(r.ctx, t.columns)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		joined.As("t" + strconv.Itoa(i))
 		named[i] = joined
@@ -96,40 +133,37 @@ func (r *reading) read(q ent.NodeQuery, s *source, into *rows) error {
 	}
 	text, args := base.Query()
 	if err := base.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	var found entsql.Rows
 	if err := driver.Query(r.ctx, text, args, &found); err != nil {
-		return err
+		return nil, err
 	}
-	return scan(&found, s, into)
+	into := r.room(s.width())
+	return into, into.scan(&found, s)
 }
 
 // scan takes over all rows, of which all that is joined must be there.
-func scan(found *entsql.Rows, s *source, into *rows) (err error) {
+func (r *rows) scan(found *entsql.Rows, s *source) (err error) {
 	defer func() {
 		if closed := found.Close(); err == nil {
 			err = closed
 		}
 	}()
-	into.width = s.width()
-	columns, targets := make([]sql.RawBytes, into.width), make([]any, into.width)
-	for i := range columns {
-		targets[i] = &columns[i]
-	}
-	for ; found.Next(); into.count++ {
+	columns, targets := r.current[:r.width], r.targets[:r.width]
+	for ; found.Next(); r.count++ {
 		if err := found.Scan(targets...); err != nil {
 			return err
 		}
 		for _, c := range columns {
-			at := uint32(len(into.bytes))
+			at := uint32(len(r.bytes))
 			if c == nil {
 				at = null
 			}
-			into.bytes = append(into.bytes, c...)
-			into.cells = append(into.cells, cell{at, uint32(len(into.bytes))})
+			r.bytes = append(r.bytes, c...)
+			r.cells = append(r.cells, cell{at, uint32(len(r.bytes))})
 		}
-		if len(into.bytes) > maxAnswer {
+		if len(r.bytes) > maxAnswer {
 			return fmt.Errorf("more than %d bytes", maxAnswer)
 		}
 		for _, t := range s.tables {
@@ -167,7 +201,8 @@ func (r *reading) load(l *list, q ent.NodeQuery, parents []uuid.UUID) error {
 		} else {
 			run.ModifyP(forEach(parents, column, w.apply, w.orderBy))
 		}
-		if err := r.read(run, l.source, &into.rows); err != nil {
+		var err error
+		if into.rows, err = r.read(run, l.source); err != nil {
 			return err
 		}
 		if err := into.divide(l); err != nil {
@@ -180,7 +215,7 @@ func (r *reading) load(l *list, q ent.NodeQuery, parents []uuid.UUID) error {
 	if l.source == nil {
 		return nil
 	}
-	return r.behind(l.source, q, &into.rows, into.kept())
+	return r.behind(l.source, q, into.rows, into.kept())
 }
 
 // behind loads the lists behind the rows of a source.

@@ -21,6 +21,10 @@ type writer struct {
 	err error
 }
 
+func (r *reading) writer() writer {
+	return writer{reading: r, b: (*spareBytes.Get().(*[]byte))[:0]}
+}
+
 func (w *writer) fail(err error) {
 	if w.err == nil {
 		w.err = err
@@ -144,9 +148,9 @@ func (w *writer) page(s *shape, of *pagesOf, p *onePage) {
 // row is the nth of a page.
 func (p *pagesOf) row(page *onePage, n int) row {
 	if p.window.backward {
-		return row{&p.rows, page.end - 1 - n}
+		return row{p.rows, page.end - 1 - n}
 	}
-	return row{&p.rows, page.first + n}
+	return row{p.rows, page.first + n}
 }
 
 func (w *writer) edge(m *member, of *pagesOf, p *onePage, n int) {

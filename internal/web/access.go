@@ -25,7 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	line := &accessLine{ResponseWriter: w, id: requestID(r)}
 	r = r.WithContext(auth.WithClient(r.Context(), auth.Client{Address: s.proxies.client(r), Request: line.id}))
-	w.Header().Set(requestIDHeader, line.id)
+	w.Header()[requestIDHeader] = []string{line.id}
 	secure(w.Header())
 	if s.sockets.isDraining() {
 		w.Header().Set("Connection", "close")
@@ -47,6 +47,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			line.status = http.StatusInternalServerError
 			line.more = append(line.more, slog.Any("panic", panicked))
 		}
+		if panicked == nil && !s.log.Enabled(r.Context(), level) {
+			return
+		}
 		s.log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
 			slog.String("request", line.id),
 			slog.String("method", clip(r.Method, 16)),
@@ -65,12 +68,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and runs nothing, is no other page's picture or script, and tells nobody where it was read. The playground says for
 // itself what it loads. Strict-Transport-Security is for what ends TLS in front to say.
 func secure(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
+	for name, value := range security {
+		h[name] = value
+	}
+}
+
+// The values are shared by all responses, which replace them whole or not at all.
+var security = http.Header{
+	"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Referrer-Policy":              {"no-referrer"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
 }
 
 // accessLine is a ResponseWriter that remembers what the log wants to know.
