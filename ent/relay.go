@@ -28,6 +28,11 @@ type NodeType struct {
 	Edges       map[string]Edge                // the edges behind GraphQL fields
 }
 
+// Qualified is a column as a statement in a dialect names it.
+func (t *NodeType) Qualified(dialect, column string) string {
+	return sql.Dialect(dialect).Table(t.Table).C(column)
+}
+
 // Edge is a way from one type to another, under the name of the GraphQL field.
 type Edge struct {
 	To      string   // the type it leads to
@@ -53,6 +58,7 @@ type NodeQuery interface {
 	Type() *NodeType
 	WhereP(...func(*sql.Selector))
 	ModifyP(...func(*sql.Selector))
+	Dialect() string
 	Copy() NodeQuery
 	Others(edge string) NodeQuery
 	Load(ctx context.Context, columns []string) ([]Node, error)

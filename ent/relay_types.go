@@ -185,7 +185,8 @@ func (*CommentQuery) Answered(id uuid.UUID, json []byte) Node {
 }
 
 // Statement returns the statement that the query would run to read these columns, its policy applied, and what runs it.
-// The error wraps ErrNoStatement where a query is more than its statement.
+// The columns are written as CommentType.Qualified has them. The error wraps ErrNoStatement where a query is more
+// than its statement.
 func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
 	for _, in := range _q.inters {
 		if _, ok := in.(Traverser); !ok {
@@ -198,8 +199,8 @@ func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.S
 	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
 		return nil, nil, err
 	}
-	t := sql.Dialect(_q.driver.Dialect()).Table(comment.Table)
-	s := sql.Dialect(_q.driver.Dialect()).Select(t.Columns(columns...)...).From(t).WithContext(ctx)
+	d := sql.Dialect(_q.driver.Dialect())
+	s := d.Select(columns...).From(d.Table(comment.Table)).WithContext(ctx)
 	for _, p := range _q.predicates {
 		p(s)
 	}
@@ -217,6 +218,9 @@ func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.S
 	}
 	return s, _q.driver, s.Err()
 }
+
+// Dialect is that of the database.
+func (_q *CommentQuery) Dialect() string { return _q.driver.Dialect() }
 
 // Copy returns a query that can be run beside this one.
 func (_q *CommentQuery) Copy() NodeQuery { return _q.Clone() }
@@ -442,7 +446,8 @@ func (*PostQuery) Answered(id uuid.UUID, json []byte) Node {
 }
 
 // Statement returns the statement that the query would run to read these columns, its policy applied, and what runs it.
-// The error wraps ErrNoStatement where a query is more than its statement.
+// The columns are written as PostType.Qualified has them. The error wraps ErrNoStatement where a query is more
+// than its statement.
 func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
 	for _, in := range _q.inters {
 		if _, ok := in.(Traverser); !ok {
@@ -455,8 +460,8 @@ func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
 		return nil, nil, err
 	}
-	t := sql.Dialect(_q.driver.Dialect()).Table(post.Table)
-	s := sql.Dialect(_q.driver.Dialect()).Select(t.Columns(columns...)...).From(t).WithContext(ctx)
+	d := sql.Dialect(_q.driver.Dialect())
+	s := d.Select(columns...).From(d.Table(post.Table)).WithContext(ctx)
 	for _, p := range _q.predicates {
 		p(s)
 	}
@@ -474,6 +479,9 @@ func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	}
 	return s, _q.driver, s.Err()
 }
+
+// Dialect is that of the database.
+func (_q *PostQuery) Dialect() string { return _q.driver.Dialect() }
 
 // Copy returns a query that can be run beside this one.
 func (_q *PostQuery) Copy() NodeQuery { return _q.Clone() }
@@ -727,7 +735,8 @@ func (*UserQuery) Answered(id uuid.UUID, json []byte) Node {
 }
 
 // Statement returns the statement that the query would run to read these columns, its policy applied, and what runs it.
-// The error wraps ErrNoStatement where a query is more than its statement.
+// The columns are written as UserType.Qualified has them. The error wraps ErrNoStatement where a query is more
+// than its statement.
 func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
 	for _, in := range _q.inters {
 		if _, ok := in.(Traverser); !ok {
@@ -740,8 +749,8 @@ func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
 		return nil, nil, err
 	}
-	t := sql.Dialect(_q.driver.Dialect()).Table(user.Table)
-	s := sql.Dialect(_q.driver.Dialect()).Select(t.Columns(columns...)...).From(t).WithContext(ctx)
+	d := sql.Dialect(_q.driver.Dialect())
+	s := d.Select(columns...).From(d.Table(user.Table)).WithContext(ctx)
 	for _, p := range _q.predicates {
 		p(s)
 	}
@@ -759,6 +768,9 @@ func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	}
 	return s, _q.driver, s.Err()
 }
+
+// Dialect is that of the database.
+func (_q *UserQuery) Dialect() string { return _q.driver.Dialect() }
 
 // Copy returns a query that can be run beside this one.
 func (_q *UserQuery) Copy() NodeQuery { return _q.Clone() }

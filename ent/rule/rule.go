@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -116,6 +118,9 @@ func Mask(column string, p Predicate) privacy.QueryRule {
 	return queryRule(func(ctx context.Context, q query) error {
 		v := auth.ViewerFrom(ctx)
 		q.ModifyP(func(s *sql.Selector) {
+			if !slices.ContainsFunc(s.SelectedColumns(), func(c string) bool { return strings.Contains(c, column) }) {
+				return // most statements, for which nothing more is to be done
+			}
 			shown := p(v, s)
 			if shown == nil {
 				return

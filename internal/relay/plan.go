@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strconv"
 
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"tidings/ent"
-
-	"github.com/99designs/gqlgen/graphql"
 )
 
 // plan is how one field is answered directly: which rows to read, and how JSON is made of them. It depends on the
@@ -34,9 +35,18 @@ type table struct {
 	typ     *ent.NodeType
 	parent  *table // whose edge leads here; nil for the first of a source
 	edge    string
+	alias   string
 	columns []string // the id first
 	joins   map[string]*table
-	first   int // of its columns among those of the source
+	first   int              // of its columns among those of the source
+	names   map[string]names // by dialect
+}
+
+// names are a table's columns as a statement in one dialect has them.
+type names struct {
+	own    []string  // within the table's own statement
+	joined []string  // of what is joined
+	on     [2]string // what is equal where a row is joined: its id, and the reference to it
 }
 
 // list is a connection: one page for each row of a table, or one page at the root.
@@ -143,11 +153,31 @@ func newSource(typ *ent.NodeType) *source {
 	return &source{tables: []*table{{typ: typ, columns: []string{typ.ID}}}}
 }
 
+// layOut decides where the columns of each table are, and how they are named, which is half of what it took to build a
+// statement each time.
 func (s *source) layOut() {
 	first := 0
-	for _, t := range s.tables {
+	for i, t := range s.tables {
 		t.first = first
 		first += len(t.columns)
+		t.alias = "t" + strconv.Itoa(i)
+		t.names = map[string]names{}
+		for _, d := range []string{dialect.Postgres, dialect.SQLite} {
+			var n names
+			joined := sql.Dialect(d).Table(t.alias)
+			for _, c := range t.columns {
+				n.own = append(n.own, t.typ.Qualified(d, c))
+				n.joined = append(n.joined, joined.C(c))
+			}
+			if t.parent != nil {
+				reference := t.parent.typ.Edges[t.edge].Column
+				n.on = [2]string{joined.C(t.typ.ID), sql.Dialect(d).Table(t.parent.alias).C(reference)}
+				if t.parent.parent == nil {
+					n.on[1] = t.parent.typ.Qualified(d, reference)
+				}
+			}
+			t.names[d] = n
+		}
 	}
 }
 

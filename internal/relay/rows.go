@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strconv"
 	"sync"
 
 	entsql "entgo.io/ent/dialect/sql"
@@ -106,30 +105,18 @@ func (r *rows) id(row, column int) (uuid.UUID, error) {
 // to are joined, each as its own query and policy give them. No row of q is lost or doubled by that, for what is joined
 // is found by its id, or not at all.
 func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
-	base, driver, err := q.Statement(r.ctx, s.tables[0].columns)
+	d := q.Dialect()
+	base, driver, err := q.Statement(r.ctx, s.tables[0].names[d].own)
 	if err != nil {
 		return nil, err
 	}
-	queries := make([]ent.NodeQuery, len(s.tables))
-	named := make([]interface{ C(string) string }, len(s.tables))
-	queries[0], named[0] = q, entsql.Dialect(base.Dialect()).Table(s.tables[0].typ.Table)
-	for i, t := range s.tables[1:] {
-		i++
-		parent := 0
-		for s.tables[parent] != t.parent {
-			parent++
-		}
-		queries[i] = queries[parent].Others(t.edge)
-		joined, _, err := queries[i].Statement(r.ctx, t.columns)
+	for _, t := range s.tables[1:] {
+		names := t.names[d]
+		joined, _, err := queryOf(q, t).Statement(r.ctx, names.own)
 		if err != nil {
 			return nil, err
 		}
-		joined.As("t" + strconv.Itoa(i))
-		named[i] = joined
-		base.LeftJoin(joined).On(joined.C(t.typ.ID), named[parent].C(t.parent.typ.Edges[t.edge].Column))
-		for _, c := range t.columns {
-			base.AppendSelect(joined.C(c))
-		}
+		base.LeftJoin(joined.As(t.alias)).On(names.on[0], names.on[1]).AppendSelect(names.joined...)
 	}
 	text, args := base.Query()
 	if err := base.Err(); err != nil {
