@@ -102,8 +102,9 @@ func (r *Resolver) ownComment(ctx context.Context, c *ent.Client, id gid.Comment
 	return owned(ctx, "comment", found.AuthorID, nil)
 }
 
-// nothing matches no row.
-func nothing(s *sql.Selector) { s.Where(sql.False()) }
+// nothing matches no row, so that they need no order.
+func nothing(s *sql.Selector)              { s.Where(sql.False()) }
+func unranked(s *sql.Selector) sql.Querier { return sql.Raw(s.C(post.FieldID)) }
 
 func searchText(s string) (string, error) {
 	if n := utf8.RuneCountInString(s); n > maxSearch {

@@ -24,8 +24,6 @@ import (
 	"tidings/internal/relay"
 	"tidings/internal/search"
 	"tidings/internal/session"
-
-	"entgo.io/ent/dialect/sql"
 )
 
 // CreateUser is the resolver for the createUser field.
@@ -521,11 +519,11 @@ func (r *queryResolver) SearchPosts(ctx context.Context, query string, first *in
 	if err := checkQuery(query); err != nil {
 		return nil, err
 	}
-	matches, byRank, ok := search.Posts(query)
+	matches, rank, ok := search.Posts(query)
 	if !ok {
-		matches, byRank = nothing, func(*sql.Selector) {}
+		matches, rank = nothing, unranked
 	}
-	return relay.Page(ctx, r.Ent.Post.Query().Where(matches), relay.Args{First: first, After: after, Rank: byRank})
+	return relay.Page(ctx, r.Ent.Post.Query().Where(matches), relay.Args{First: first, After: after, Rank: rank})
 }
 
 // PostCreated is the resolver for the postCreated field.

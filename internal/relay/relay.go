@@ -40,9 +40,9 @@ type Args struct {
 	Last   *int
 	Before *string
 	Order  Order
-	// Rank orders by how well rows match, best first, instead of by Order. Such pages are counted from the front and
-	// go forward only: cursors are numbers of rows, and deep pages cost more.
-	Rank func(*sql.Selector)
+	// Rank orders by how well rows match, the greatest first, instead of by Order, ties by id, the greatest first too.
+	// Such pages are counted from the front and go forward only: cursors are numbers of rows, and deep pages cost more.
+	Rank func(*sql.Selector) sql.Querier
 }
 
 // Order is by one column, ties by id in the same direction. The zero Order is the type's own.

@@ -183,9 +183,12 @@ func (r *reading) load(l *list, q ent.NodeQuery, parents []uuid.UUID) error {
 	into.pages = make([]onePage, len(into.of))
 	if l.source != nil {
 		run := q.Copy()
-		if l.on == nil {
+		switch {
+		case w.rank != nil:
+			run.ModifyP(w.applyRanked)
+		case l.on == nil:
 			run.ModifyP(w.apply)
-		} else {
+		default:
 			run.ModifyP(forEach(parents, column, w.apply, w.orderBy))
 		}
 		var err error

@@ -21,8 +21,8 @@ type window struct {
 	backward      bool
 	after, before *place
 
-	rank   func(*sql.Selector) // instead of order
-	offset int                 // with rank: how many rows stand before the page
+	rank   func(*sql.Selector) sql.Querier // instead of order
+	offset int                             // with rank: how many rows stand before the page
 }
 
 // place is where a row stands in an order. A row need not be there any more.
@@ -68,12 +68,27 @@ func newWindow(typ *ent.NodeType, args Args) (w window, err error) {
 // apply gives a statement the window, and one row more, which tells whether there are others beyond.
 func (w window) apply(s *sql.Selector) {
 	if w.rank != nil {
-		w.rank(s)
-		s.Offset(w.offset)
+		s.OrderExpr(descending(w.rank(s))).OrderBy(sql.Desc(s.C(idColumn))).Offset(w.offset)
 	} else {
 		w.bound(s).orderBy(s)
 	}
 	s.Limit(w.size + 1)
+}
+
+// applyRanked is apply for a ranked window, such that what is joined to its rows is joined to no others, and leaves them
+// in their order: only the best rows of many are shown.
+func (w window) applyRanked(s *sql.Selector) {
+	const rank = "rank"
+	d, name, columns := sql.Dialect(s.Dialect()), s.TableName(), s.SelectedColumns()
+	inner := new(sql.Selector)
+	*inner = *s
+	w.apply(inner.AppendSelectExprAs(w.rank(s), rank))
+	*s = *d.Select(columns...).From(inner.As(name)).WithContext(s.Context())
+	s.OrderBy(sql.Desc(s.C(rank)), sql.Desc(s.C(idColumn)))
+}
+
+func descending(x sql.Querier) sql.Querier {
+	return sql.ExprFunc(func(b *sql.Builder) { b.Join(x).WriteString(" DESC") })
 }
 
 func (w window) bound(s *sql.Selector) window {

@@ -19,47 +19,43 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-// Posts returns what narrows a query of posts to those that match text, and what puts the best match first: matches in
-// the title before those in the content, the newest (greatest) id first among equals. ok is false when there is nothing
-// to search for in text, only punctuation or exclusions, say: then nothing matches, and where and order are nil.
+// Posts returns what narrows a query of posts to those that match text, and how well each of them does: matches in the
+// title better than those in the content. ok is false when there is nothing to search for in text, only punctuation or
+// exclusions, say: then nothing matches, and where and rank are nil.
 //
-// where and order belong together, on the top level of one query (q.Where(where).Order(order)); where also stands
+// where and rank belong together, on the top level of one query, of which rank is an expression; where also stands
 // alone, to count. Every other predicate, a permission's too, narrows the matches further. A search is ranked, so it is
 // paged by offset.
-func Posts(text string) (where, order func(*sql.Selector), ok bool) {
+func Posts(text string) (where func(*sql.Selector), rank func(*sql.Selector) sql.Querier, ok bool) {
 	query := parse(text)
 	if len(query) == 0 {
 		return nil, nil, false
 	}
 	where = func(s *sql.Selector) {
 		if s.Dialect() == dialect.Postgres {
-			s.Where(sql.P(func(b *sql.Builder) { b.Ident(s.C("search")).WriteString(" @@ ").Join(tsquery(query)) }))
+			// Once for the statement: beside @@ and in ts_rank it would be read anew for each post.
+			s.AppendFromExpr(sql.ExprFunc(func(b *sql.Builder) {
+				b.WriteString("websearch_to_tsquery('english', ").Arg(query.websearch()).WriteString(") AS ").Ident(hits)
+			}))
+			s.Where(sql.P(func(b *sql.Builder) { b.Ident(s.C("search")).WriteString(" @@ ").Ident(hits) }))
 			return
 		}
 		joinHits(s, query)
 	}
-	order = func(s *sql.Selector) {
-		if s.Dialect() == dialect.Postgres {
-			s.OrderExpr(sql.ExprFunc(func(b *sql.Builder) {
-				b.WriteString("ts_rank(").Ident(s.C("search")).Comma().Join(tsquery(query)).WriteString(") DESC")
-			}))
-		} else {
-			s.OrderBy(sql.Table(hits).C("score"))
-		}
-		s.OrderBy(sql.Desc(s.C("id")))
+	rank = func(s *sql.Selector) sql.Querier {
+		return sql.ExprFunc(func(b *sql.Builder) {
+			if s.Dialect() == dialect.Postgres {
+				b.WriteString("ts_rank(").Ident(s.C("search")).Comma().Ident(hits).WriteString(")")
+			} else {
+				b.WriteString("-").Ident(sql.Dialect(dialect.SQLite).Table(hits).C("score"))
+			}
+		})
 	}
-	return where, order, true
+	return where, rank, true
 }
 
-// hits names the matches that where joins on SQLite.
+// hits names what where adds to a statement: on Postgres the query, on SQLite the matches.
 const hits = "search_hit"
-
-// tsquery is the expression as Postgres matches it.
-func tsquery(query expression) sql.Querier {
-	return sql.ExprFunc(func(b *sql.Builder) {
-		b.WriteString("websearch_to_tsquery('english', ").Arg(query.websearch()).WriteString(")")
-	})
-}
 
 // joinHits joins the matches in the FTS5 table with their scores, which are the lower the better: what has all in its
 // title comes before what has some of it there, and that before the rest.

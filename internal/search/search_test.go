@@ -46,14 +46,21 @@ func newPost(t testing.TB, s *store.Store, by gid.User, title, content string, p
 	return p
 }
 
+// bestFirst orders by rank, ties by id.
+func bestFirst(rank func(*sql.Selector) sql.Querier) post.OrderOption {
+	return func(s *sql.Selector) {
+		s.OrderExpr(sql.ExprFunc(func(b *sql.Builder) { b.Join(rank(s)).WriteString(" DESC") })).OrderBy(sql.Desc(s.C("id")))
+	}
+}
+
 // find returns the titles of the posts that a viewer finds, in order, and holds them against the count.
 func find(ctx context.Context, t testing.TB, s *store.Store, text string) []string {
 	t.Helper()
-	where, order, ok := search.Posts(text)
+	where, rank, ok := search.Posts(text)
 	if !ok {
 		return nil
 	}
-	posts, err := s.Client().Post.Query().Where(where).Order(order).All(ctx)
+	posts, err := s.Client().Post.Query().Where(where).Order(bestFirst(rank)).All(ctx)
 	if err != nil {
 		t.Fatalf("searching for %.60q: %v", text, err)
 	}
@@ -237,10 +244,10 @@ func TestSearchPagesInOneOrder(t *testing.T) {
 			ids = append(ids, newPost(t, s, ada, "The same ferry", "the same words", true).ID)
 		}
 		slices.Reverse(ids)
-		where, order, _ := search.Posts("ferry")
+		where, rank, _ := search.Posts("ferry")
 		var got []gid.Post
 		for offset := 0; ; offset += 10 {
-			posts, err := s.Client().Post.Query().Where(where, post.AuthorID(ada)).Order(order).Offset(offset).Limit(10).WithAuthor().All(t.Context())
+			posts, err := s.Client().Post.Query().Where(where, post.AuthorID(ada)).Order(bestFirst(rank)).Offset(offset).Limit(10).WithAuthor().All(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,10 +290,10 @@ func TestSearchUsesTheIndex(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		where, order, _ := search.Posts("word77 -word177")
+		where, rank, _ := search.Posts("word77 -word177")
 		var statement string
 		var args []any
-		q := s.Client().Post.Query().Where(where).Order(order).Limit(20)
+		q := s.Client().Post.Query().Where(where).Order(bestFirst(rank)).Limit(20)
 		q.Modify(func(sel *sql.Selector) { c := *sel; statement, args = (&c).Query() })
 		if _, err := q.All(t.Context()); err != nil {
 			t.Fatal(err)
