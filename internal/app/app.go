@@ -75,7 +75,7 @@ type Account struct{ Username, Password string }
 // New opens the database, brings it up to date and listens. What it has opened is closed by Run, or by itself if it
 // fails. The error is one line for the person who starts the server.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, moved: new(wake.Signal), reads: relay.NewDirect()}
+	a := &App{cfg: cfg, log: log, moved: new(wake.Signal), reads: relay.NewDirect(log)}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}

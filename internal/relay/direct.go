@@ -3,7 +3,10 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -20,12 +23,13 @@ import (
 // graphql.Marshaler, which it takes where it expects the typed value. Resolvers, their arguments and directives run as
 // they always do.
 type Direct struct {
+	log                         *slog.Logger
 	plans                       plans
 	direct, executor, surprises atomic.Int64
 }
 
-// NewDirect returns a Direct that has answered nothing.
-func NewDirect() *Direct { return &Direct{} }
+// NewDirect returns a Direct that has answered nothing. It tells log of surprises.
+func NewDirect(log *slog.Logger) *Direct { return &Direct{log: log} }
 
 var _ interface {
 	graphql.HandlerExtension
@@ -126,24 +130,39 @@ func answers(all []ent.Node) ([]byte, bool) {
 	return append(b, ']'), true
 }
 
-// directly answers a read by rows. ok is false where the executor is to answer.
-func directly[T any](ctx context.Context, read func(d *Direct) (T, error)) (v T, ok bool) {
+// directly answers a read by rows. ok is false where the executor is to answer: the read is none for rows, or it was
+// begun and something was not as it should be. What ended because ctx did is not begun again.
+func directly[T any](ctx context.Context, read func(*Direct) (T, error)) (v T, ok bool, err error) {
 	d, _ := ctx.Value(directKey{}).(*Direct)
 	if d == nil {
-		return v, false
+		return v, false, nil
 	}
-	v, err := read(d)
-	switch {
-	case err == nil:
+	v, err = recovered(d, read)
+	if err == nil {
 		d.direct.Add(1)
-		return v, true
-	case errors.Is(err, errNotDirect):
-		d.executor.Add(1)
-	default:
-		d.surprises.Add(1)
+		return v, true, nil
 	}
 	var none T
-	return none, false
+	switch {
+	case errors.Is(err, errNotDirect):
+		d.executor.Add(1)
+	case ctx.Err() != nil:
+		return none, true, err
+	default:
+		d.surprises.Add(1)
+		d.log.LogAttrs(ctx, slog.LevelWarn, "a read is begun again, by the executor", slog.String("path", graphql.GetPath(ctx).String()), slog.Any("err", err))
+	}
+	return none, false, nil
+}
+
+// recovered turns a panic into an error, with where it was.
+func recovered[T any](d *Direct, read func(*Direct) (T, error)) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return read(d)
 }
 
 // page answers a connection.

@@ -40,6 +40,9 @@ const maxConditions = 64
 // find returns a plan of the field, which it makes if there is none yet.
 func (p *plans) find(l *loader, typ *ent.NodeType, order string, compile func() (*plan, error)) (*plan, error) {
 	document := l.op.Doc
+	if documentBytes(document) > maxPlans/8 {
+		return compile()
+	}
 	key := planKey{field: l.field.Field.Field, typ: typ, order: order}
 	p.mu.Lock()
 	of := p.planned(document)

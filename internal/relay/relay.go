@@ -63,7 +63,11 @@ func Page[C any](ctx context.Context, q interface {
 	}
 	w, err := newWindow(q.Type(), args)
 	if err == nil {
-		if json, ok := directly(ctx, func(d *Direct) ([]byte, error) { return d.page(ctx, l, q, w) }); ok {
+		json, ok, err := directly(ctx, func(d *Direct) ([]byte, error) { return d.page(ctx, l, q, w) })
+		if err != nil {
+			return conn, l.failed(err)
+		}
+		if ok {
 			return q.Connection(ent.Page{Answer: json}), nil
 		}
 	}
@@ -74,7 +78,7 @@ func Page[C any](ctx context.Context, q interface {
 	}
 	pages, err := l.pages(ctx, q, nil, "", w, n)
 	if err != nil {
-		return conn, fmt.Errorf("loading %s: %w", graphql.GetFieldContext(ctx).Field.Name, err)
+		return conn, l.failed(err)
 	}
 	return q.Connection(pages[root]), nil
 }
@@ -99,7 +103,11 @@ func Load(ctx context.Context, q ent.NodeQuery, path ...string) ([]ent.Node, err
 		return nil, err
 	}
 	if len(path) == 0 {
-		if nodes, ok := directly(ctx, func(d *Direct) ([]ent.Node, error) { return d.nodes(ctx, l, q) }); ok {
+		nodes, ok, err := directly(ctx, func(d *Direct) ([]ent.Node, error) { return d.nodes(ctx, l, q) })
+		if err != nil {
+			return nil, l.failed(err)
+		}
+		if ok {
 			return nodes, nil
 		}
 	}
@@ -109,7 +117,7 @@ func Load(ctx context.Context, q ent.NodeQuery, path ...string) ([]ent.Node, err
 	}
 	nodes, err := l.rows(ctx, q, n)
 	if err != nil {
-		return nil, fmt.Errorf("loading %s: %w", graphql.GetFieldContext(ctx).Field.Name, err)
+		return nil, l.failed(err)
 	}
 	return nodes, nil
 }
@@ -184,6 +192,10 @@ func newLoader(ctx context.Context) (*loader, error) {
 		return nil, fmt.Errorf("relay: outside of a field")
 	}
 	return &loader{graphql.GetOperationContext(ctx), field}, nil
+}
+
+func (l *loader) failed(err error) error {
+	return fmt.Errorf("loading %s: %w", l.field.Field.Name, err)
 }
 
 // at gives the fields that select what is found behind path, from the field of ctx on.
