@@ -97,10 +97,16 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 }
 
 // statusOf returns the status of a response to a well-formed request. What came too early never ran, and is told so in
-// either media type (RFC 6585, section 4).
+// either media type (RFC 6585, section 4). That a hash isn't known is no failure but a step of the protocol, whose
+// clients wait for 200, as Apollo's server answers in either media type.
 func statusOf(media string, r *graphql.Response) int {
-	if r.Data == nil && len(r.Errors) > 0 && codeOf(r.Errors[0]) == string(fault.CodeRateLimited) {
-		return http.StatusTooManyRequests
+	if r.Data == nil && len(r.Errors) > 0 {
+		switch fault.Code(codeOf(r.Errors[0])) {
+		case fault.CodeRateLimited:
+			return http.StatusTooManyRequests
+		case fault.CodePersistedQueryNotFound:
+			return http.StatusOK
+		}
 	}
 	if media == typeJSON || media == typeEvents || r.Data != nil {
 		return http.StatusOK
@@ -137,7 +143,7 @@ func (s *Server) params(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 		return bad(http.StatusBadRequest, refusal("The body ended before it was complete."))
 	}
 	params, err := decodeParams(body)
-	if err == nil && params.Query == "" {
+	if err == nil && params.Query == "" && !namesDocument(params) {
 		err = errNoQuery
 	}
 	if err != nil {
