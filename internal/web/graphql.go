@@ -32,8 +32,13 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Add("Vary", "Accept")
+	w.Header().Add("Vary", "Accept-Encoding")
+	if r.Method == http.MethodGet { // caches take nothing else
+		w.Header().Add("Vary", "Authorization")
+		w.Header().Add("Vary", "Origin")
+	}
 	media, events := negotiate(r.Header.Values("Accept"))
-	a := answer{s.engine, w, r, media, s.newMeter(r.Context())}
+	a := answer{engine: s.engine, gzipper: s.gzipper, w: w, r: r, media: media, meter: s.newMeter(r.Context())}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, POST")
@@ -87,6 +92,7 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 			a.refuse(http.StatusMethodNotAllowed, fault.BadInput("", "GET runs queries only: send this with POST."))
 			return
 		default:
+			a.query = kind == ast.Query
 			if resp = s.engine.run(ctx, oc); resp == nil {
 				resp = s.engine.refuse(ctx, context.Cause(ctx))
 			}
@@ -170,11 +176,13 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // answer writes the response to one request.
 type answer struct {
-	engine *engine
-	w      http.ResponseWriter
-	r      *http.Request
-	media  string // what isn't answered in it, or has none ("": the client takes none of ours), is answered in JSON
-	meter  *meter // nil if nothing is limited
+	engine  *engine
+	gzipper *gzipper
+	w       http.ResponseWriter
+	r       *http.Request
+	media   string // what isn't answered in it, or has none ("": the client takes none of ours), is answered in JSON
+	meter   *meter // nil if nothing is limited
+	query   bool   // it is a query's
 }
 
 // refuse answers that the request isn't one that can run.
@@ -185,27 +193,59 @@ func (a answer) refuse(status int, err error) {
 }
 
 func (a answer) write(status int, resp *graphql.Response) {
-	var body []byte
 	h := a.w.Header()
-	if a.media == typeEvents && status == http.StatusOK {
-		body = resultEvents(resp)
-		eventHeaders(h)
-	} else {
-		body = appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
-		media := a.media
-		if media != typeResponse {
-			media = typeJSON
-		}
-		h.Set("Content-Type", media+"; charset=utf-8")
-		h.Set("Cache-Control", "no-store")
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	a.meter.headers(h)
 	if status == http.StatusTooManyRequests {
 		if after, ok := resp.Errors[0].Extensions["retryAfter"].(int); ok {
 			h.Set("Retry-After", strconv.Itoa(after)) // RFC 9110, section 10.2.3
 		}
 	}
+	if a.media == typeEvents && status == http.StatusOK {
+		eventHeaders(h)
+		a.send(status, resultEvents(resp))
+		return
+	}
+	body := appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
+	// What sets a cookie has a secret in it, and so may what a mutation answers:
+	// neither a cache nor the length of what is compressed may tell it.
+	harmless := a.query && h.Get("Set-Cookie") == ""
+	h.Set("Cache-Control", "no-store")
+	if harmless && a.r.Method == http.MethodGet && len(resp.Errors) == 0 {
+		h.Set("Cache-Control", "private, no-cache")
+		tag := entityTag(body)
+		h.Set("ETag", tag)
+		if has(a.r.Header.Values("If-None-Match"), tag) {
+			a.w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	media := a.media
+	if media != typeResponse {
+		media = typeJSON
+	}
+	h.Set("Content-Type", media+"; charset=utf-8")
+	if harmless {
+		body = a.encode(body)
+	}
+	a.send(status, body)
+}
+
+// encode compresses a body if the client takes that and it is worth it.
+func (a answer) encode(body []byte) []byte {
+	gzip, plain := encodings(a.r.Header.Values("Accept-Encoding"))
+	if !gzip || plain && len(body) < worthGzip {
+		return body
+	}
+	compressed, err := a.gzipper.compress(a.r.Context(), body)
+	if err != nil { // the client has gone
+		return body
+	}
+	a.w.Header().Set("Content-Encoding", "gzip")
+	return compressed
+}
+
+func (a answer) send(status int, body []byte) {
+	a.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	a.w.WriteHeader(status)
 	_, _ = a.w.Write(body) // the client may be gone: nobody to tell
 }
