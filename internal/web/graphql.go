@@ -31,12 +31,7 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		s.upgrade(w, r)
 		return
 	}
-	w.Header().Add("Vary", "Accept")
-	w.Header().Add("Vary", "Accept-Encoding")
-	if r.Method == http.MethodGet { // caches take nothing else
-		w.Header().Add("Vary", "Authorization")
-		w.Header().Add("Vary", "Origin")
-	}
+	vary(w.Header(), r.Method)
 	media, events := negotiate(r.Header.Values("Accept"))
 	a := answer{engine: s.engine, gzipper: s.gzipper, w: w, r: r, media: media, meter: s.newMeter(r.Context())}
 	switch {
@@ -100,6 +95,15 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	}
 	note(w, viewer, oc, outcome(resp))
 	a.write(statusOf(media, resp), resp)
+}
+
+// vary says what an answer depends on, for caches. These take answers to GET only.
+func vary(h http.Header, method string) {
+	if method == http.MethodGet {
+		h["Vary"] = append(h["Vary"], "Accept", "Accept-Encoding", "Authorization", "Origin")
+		return
+	}
+	h["Vary"] = append(h["Vary"], "Accept", "Accept-Encoding")
 }
 
 // statusOf returns the status of a response to a well-formed request. What came too early never ran, and is told so in
