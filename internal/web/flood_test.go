@@ -1,11 +1,15 @@
 package web
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
+	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"tidings/internal/cost"
@@ -105,6 +109,49 @@ func TestDocumentsKeepNoRequest(t *testing.T) {
 	}
 	if taken, counted := int(heap()-before), d.count(t); len(d.byText) != 50 || taken > counted {
 		t.Errorf("%d documents are kept: %d bytes are taken, %d counted", len(d.byText), taken, counted)
+	}
+}
+
+// TestDocumentsTogether has many ask for, name and push out documents at once. What is found is what was asked for, by its
+// hash too, and the counts are right in the end.
+func TestDocumentsTogether(t *testing.T) {
+	d := newTestDocuments(t)
+	d.limit = 200 << 10 // of some sixty
+	texts := make([]string, 150)
+	hashes := make([]documentHash, len(texts))
+	for i := range texts {
+		texts[i] = fmt.Sprintf("query Q%d { liveCursor }", i)
+		hashes[i] = sha256.Sum256([]byte(texts[i]))
+	}
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			pick := rand.New(rand.NewPCG(1, uint64(worker)))
+			for range 1000 {
+				i := int(math.Abs(pick.NormFloat64()) * 50)
+				if i >= len(texts) {
+					continue
+				}
+				in := &entrance{params: with(nil)}
+				switch pick.IntN(3) {
+				case 0:
+					in.hash = &hashes[i]
+				case 1:
+					if in.known = d.findHash(hashes[i]); in.known != nil && in.known.text != texts[i] {
+						t.Errorf("%q is found for %q", in.known.text, texts[i])
+					}
+				}
+				document := d.admit(in, texts[i])
+				if in.errs != nil || document.Query.Operations[0].Name != fmt.Sprintf("Q%d", i) {
+					t.Errorf("%q: %v", texts[i], in.errs)
+				}
+			}
+		})
+	}
+	all.Wait()
+	d.count(t)
+	if len(d.byHash) == 0 || d.again.Len() == 0 || d.once.Len() == 0 {
+		t.Errorf("%d hashes, %d and %d documents", len(d.byHash), d.once.Len(), d.again.Len())
 	}
 }
 
