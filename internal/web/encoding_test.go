@@ -113,8 +113,8 @@ func TestGzipper(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// Under the race detector a Pool forgets things on purpose, which are garbage then.
-	if taken, limit := int(heap())-int(before), (1+runtime.GOMAXPROCS(0))<<20; taken > limit {
+	// A Pool may keep one for each processor that no other processor finds.
+	if taken, limit := int(heap())-int(before), (1+2*runtime.GOMAXPROCS(0))<<20; taken > limit {
 		t.Errorf("%d bytes are kept, at most %d may be", taken, limit)
 	}
 	for range cap(g.turns) {
