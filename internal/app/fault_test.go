@@ -77,7 +77,9 @@ var failures = map[string]failure{
 
 	"too many at once": {code: "RATE_LIMITED", document: `subscription { postCreated { id } }`, socket: "error", times: 129},
 	"too dear":         {code: "QUERY_TOO_COMPLEX", extensions: "count limit reason", document: `{ node(id: "$post") { ...on Post { ` + strings.Repeat("author { posts { nodes { ", 6) + "id" + strings.Repeat(" } } }", 6) + ` } } }`, status: 400, socket: "error"},
-	"gone meanwhile":   {code: "CANCELLED", elsewhere: "its client no longer reads; package fault has a test"},
+	"an unknown hash": {code: "PERSISTED_QUERY_NOT_FOUND", document: who, status: 200,
+		request: body(`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + strings.Repeat("0", 64) + `"}}}`)},
+	"gone meanwhile": {code: "CANCELLED", elsewhere: "its client no longer reads; package fault has a test"},
 }
 
 // Every error that a client can get has the shape that is documented: a code that is promised, the extensions that go

@@ -40,6 +40,9 @@ const (
 	CodeRateLimited Code = "RATE_LIMITED"
 	// CodeTooComplex is an operation refused for its cost before it ran.
 	CodeTooComplex Code = "QUERY_TOO_COMPLEX"
+	// CodePersistedQueryNotFound means that the document of a hash isn't known
+	// here (any more): send its text as well.
+	CodePersistedQueryNotFound Code = "PERSISTED_QUERY_NOT_FOUND"
 	// CodeCancelled is an operation that its client or a shutdown ended before
 	// it was done. Hardly anyone is left to read it.
 	CodeCancelled Code = "CANCELLED"
@@ -144,6 +147,12 @@ func RateLimited(after time.Duration, sentence string) *Error {
 // TooComplex says that an operation costs more than one may.
 func TooComplex(sentence string) *Error {
 	return &Error{Code: CodeTooComplex, Message: sentence}
+}
+
+// PersistedQueryNotFound says that the document of a hash isn't known. Its
+// message is no sentence, for some clients know it by that.
+func PersistedQueryNotFound() *Error {
+	return &Error{Code: CodePersistedQueryNotFound, Message: "PersistedQueryNotFound"}
 }
 
 // A List is several faults at once, such as one for each field of an input. A

@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
@@ -36,6 +37,13 @@ func newTestDocuments(t testing.TB) *documents {
 	return newDocuments(judge)
 }
 
+// admitted is what the executor does with a document.
+func (d *documents) admitted(text string, p *graphql.RawParams) (*cost.Document, int, gqlerror.List) {
+	in := &entrance{params: p}
+	document := d.admit(in, text)
+	return document, in.points, in.errs
+}
+
 const paged = `query($n: Int) { posts(first: $n) { nodes { id title author { username } comments(first: 5) { nodes { id content author { username } } } } } }`
 
 func with(variables map[string]any) *graphql.RawParams {
@@ -46,27 +54,27 @@ func with(variables map[string]any) *graphql.RawParams {
 // not kept when it is refused.
 func TestKeptDocuments(t *testing.T) {
 	d := newTestDocuments(t)
-	first, points, errs := d.admit(paged, with(map[string]any{"n": 1}))
+	first, points, errs := d.admitted(paged, with(map[string]any{"n": 1}))
 	if errs != nil || points != 31 {
 		t.Fatalf("%d, %v", points, errs)
 	}
-	again, points, errs := d.admit(paged, with(map[string]any{"n": 2}))
+	again, points, errs := d.admitted(paged, with(map[string]any{"n": 2}))
 	if again != first || points != 60 || errs != nil {
 		t.Errorf("parsed again: %v; %d, %v", again != first, points, errs)
 	}
 	dear := `query($n: Int) { posts(first: $n) { nodes { comments(first: $n) { nodes { author { posts { nodes { id } } } } } } } }`
 	for _, text := range []string{`{`, `{ nothing }`, `{ viewer { id } ...F } fragment F on Query { ...F }`, strings.Repeat("{", 3000)} {
-		if _, _, errs := d.admit(text, with(nil)); errs == nil || d.find(text) != nil {
+		if _, _, errs := d.admitted(text, with(nil)); errs == nil || d.find(text) != nil {
 			t.Errorf("%.20s: %v, kept: %v", text, errs, d.find(text) != nil)
 		}
 	}
-	if _, _, errs := d.admit(dear, with(map[string]any{"n": 100})); errs == nil || d.find(dear) != nil {
+	if _, _, errs := d.admitted(dear, with(map[string]any{"n": 100})); errs == nil || d.find(dear) != nil {
 		t.Errorf("%v, kept: %v", errs, d.find(dear) != nil)
 	}
-	if _, _, errs := d.admit(dear, with(map[string]any{"n": 2})); errs != nil || d.find(dear) == nil {
+	if _, _, errs := d.admitted(dear, with(map[string]any{"n": 2})); errs != nil || d.find(dear) == nil {
 		t.Errorf("%v, kept: %v", errs, d.find(dear) != nil)
 	}
-	if _, _, errs := d.admit(dear, with(map[string]any{"n": 100})); errs == nil {
+	if _, _, errs := d.admitted(dear, with(map[string]any{"n": 100})); errs == nil {
 		t.Error("known documents aren't priced")
 	}
 }
@@ -105,27 +113,24 @@ func TestKeptDocumentsAreBounded(t *testing.T) {
 			d.limit = 2 << 20
 			before := heap()
 			for i := range 3000 {
-				if _, _, errs := d.admit(document(i), with(map[string]any{"a": "", "b": "", "c": "", "d": "", "e": ""})); errs != nil {
+				if _, _, errs := d.admitted(document(i), with(map[string]any{"a": "", "b": "", "c": "", "d": "", "e": ""})); errs != nil {
 					t.Fatal(errs)
 				}
 			}
 			taken := heap() - before
-			sum := 0
-			for e := d.order.Front(); e != nil; e = e.Next() {
-				sum += e.Value.(*keptDocument).document.Bytes()
-			}
-			if sum != d.bytes || sum > d.limit || sum < d.limit/2 || len(d.known) != d.order.Len() {
-				t.Errorf("%d documents, %d in order, %d bytes, counted as %d", len(d.known), d.order.Len(), sum, d.bytes)
+			counted := d.count(t)
+			if counted < d.limit/2 {
+				t.Errorf("%d bytes counted", counted)
 			}
 			if taken > uint64(d.limit) {
-				t.Errorf("%d bytes are taken, %d counted", taken, d.bytes)
+				t.Errorf("%d bytes are taken, %d counted", taken, counted)
 			}
-			t.Logf("%d documents: %d bytes are taken, %d counted", len(d.known), taken, d.bytes)
+			t.Logf("%d documents: %d bytes are taken, %d counted", len(d.byText), taken, counted)
 			if d.find(document(2999)) == nil || d.find(document(0)) != nil {
 				t.Error("not the oldest went")
 			}
 			huge := "{ viewer { id } } #" + strings.Repeat("a", d.limit/8)
-			if _, _, errs := d.admit(huge, with(nil)); errs != nil || d.find(huge) != nil {
+			if _, _, errs := d.admitted(huge, with(nil)); errs != nil || d.find(huge) != nil {
 				t.Errorf("%v; a document that takes much of the room is kept", errs)
 			}
 		})
@@ -138,18 +143,46 @@ func TestKeptDocumentsInUse(t *testing.T) {
 	d.limit = 100 << 10
 	for i := range 300 {
 		for _, text := range []string{paged, fmt.Sprintf("query Q%d { liveCursor }", i)} {
-			if _, _, errs := d.admit(text, with(map[string]any{"n": 1})); errs != nil {
+			if _, _, errs := d.admitted(text, with(map[string]any{"n": 1})); errs != nil {
 				t.Fatal(errs)
 			}
 		}
 	}
 	first := d.find(paged)
 	for i := range 300 {
-		d.admit(fmt.Sprintf("query R%d { liveCursor }", i), with(nil))
+		d.admitted(fmt.Sprintf("query R%d { liveCursor }", i), with(nil))
 		if i%3 == 0 && d.find(paged) != first {
 			t.Fatalf("gone after %d others", i)
 		}
 	}
+}
+
+// count returns the bytes of what is kept, and holds that they are counted and bounded and that every document is found.
+func (d *documents) count(t *testing.T) int {
+	t.Helper()
+	sum, number, hashes := 0, 0, 0
+	for _, s := range []*segment{&d.once, &d.again} {
+		in := 0
+		for e := s.Front(); e != nil; e = e.Next() {
+			k := e.Value.(*keptDocument)
+			if in += k.size; k.size < k.document.Bytes() || d.byText[k.text] != e || d.segment(k) != s {
+				t.Errorf("%.30s has %d bytes of %d, or is not found", k.text, k.size, k.document.Bytes())
+			}
+			if k.hash != nil {
+				if hashes++; d.byHash[*k.hash] != e {
+					t.Errorf("%.30s is not found by its hash", k.text)
+				}
+			}
+		}
+		if in != s.bytes {
+			t.Errorf("%d bytes, counted as %d", in, s.bytes)
+		}
+		sum, number = sum+in, number+s.Len()
+	}
+	if sum > d.limit || d.again.bytes > d.limit*3/4 || number != len(d.byText) || hashes != len(d.byHash) {
+		t.Errorf("%d bytes, %d of them asked for again; %d documents, %d by text; %d hashes, %d known", sum, d.again.bytes, number, len(d.byText), hashes, len(d.byHash))
+	}
+	return sum
 }
 
 func operations(n int) string {
@@ -195,7 +228,7 @@ func BenchmarkAdmit(b *testing.B) {
 			d.limit = 0
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, errs := d.admit(doc.text, with(few)); errs != nil {
+				if _, _, errs := d.admitted(doc.text, with(few)); errs != nil {
 					b.Fatal(errs)
 				}
 			}
@@ -225,20 +258,52 @@ func BenchmarkAdmit(b *testing.B) {
 			d := newTestDocuments(b)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, errs := d.admit(doc.text, with(few)); errs != nil {
+				if _, _, errs := d.admitted(doc.text, with(few)); errs != nil {
 					b.Fatal(errs)
 				}
 			}
 		})
 		b.Run(doc.name+"/known, without its cost", func(b *testing.B) {
 			d := newTestDocuments(b)
-			d.admit(doc.text, with(few))
+			d.admitted(doc.text, with(few))
 			b.ReportAllocs()
 			for b.Loop() {
 				if d.find(doc.text) == nil {
 					b.Fatal("not known")
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkFind compares finding a document with finding it while as many others as there are processors do, by its text
+// and by its hash.
+func BenchmarkFind(b *testing.B) {
+	d := newTestDocuments(b)
+	texts := make([]string, 100)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("query Q%d { liveCursor } #%s", i, strings.Repeat("a", 1000))
+		d.admit(&entrance{params: with(nil), hash: &documentHash{byte(i)}}, texts[i])
+	}
+	for name, find := range map[string]func(i int) bool{
+		"text": func(i int) bool { return d.find(texts[i%100]) != nil },
+		"hash": func(i int) bool { return d.findHash(documentHash{byte(i % 100)}) != nil },
+	} {
+		b.Run(name+"/alone", func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if !find(i) {
+					b.Fatal("not known")
+				}
+			}
+		})
+		b.Run(name+"/together", func(b *testing.B) {
+			b.RunParallel(func(p *testing.PB) {
+				for i := 0; p.Next(); i++ {
+					if !find(i) {
+						b.Error("not known")
+					}
+				}
+			})
 		})
 	}
 }

@@ -35,7 +35,9 @@ func newEngine(o Options) (*engine, error) {
 	}
 	e.exec.SetErrorPresenter(e.present)
 	e.exec.SetRecoverFunc(fault.Recover(o.Log))
-	e.exec.SetQueryCache(newDocuments(judge))
+	documents := newDocuments(judge)
+	e.exec.SetQueryCache(documents)
+	e.exec.Use(persisted{documents})
 	e.exec.AroundRootFields(asOfNow(o.Guard))
 	if !o.Production {
 		e.exec.Use(extension.Introspection{})

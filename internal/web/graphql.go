@@ -31,9 +31,9 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 		s.upgrade(w, r)
 		return
 	}
-	w.Header().Add("Vary", "Accept")
+	vary(w.Header(), r.Method)
 	media, events := negotiate(r.Header.Values("Accept"))
-	a := answer{s.engine, w, r, media, s.newMeter(r.Context())}
+	a := answer{engine: s.engine, gzipper: s.gzipper, w: w, r: r, media: media, meter: s.newMeter(r.Context())}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, POST")
@@ -87,6 +87,7 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 			a.refuse(http.StatusMethodNotAllowed, fault.BadInput("", "GET runs queries only: send this with POST."))
 			return
 		default:
+			a.query = kind == ast.Query
 			if resp = s.engine.run(ctx, oc); resp == nil {
 				resp = s.engine.refuse(ctx, context.Cause(ctx))
 			}
@@ -96,11 +97,26 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	a.write(statusOf(media, resp), resp)
 }
 
+// vary says what an answer depends on, for caches. These take answers to GET only.
+func vary(h http.Header, method string) {
+	if method == http.MethodGet {
+		h["Vary"] = append(h["Vary"], "Accept", "Accept-Encoding", "Authorization", "Origin")
+		return
+	}
+	h["Vary"] = append(h["Vary"], "Accept", "Accept-Encoding")
+}
+
 // statusOf returns the status of a response to a well-formed request. What came too early never ran, and is told so in
-// either media type (RFC 6585, section 4).
+// either media type (RFC 6585, section 4). That a hash isn't known is no failure but a step of the protocol, whose
+// clients wait for 200, as Apollo's server answers in either media type.
 func statusOf(media string, r *graphql.Response) int {
-	if r.Data == nil && len(r.Errors) > 0 && codeOf(r.Errors[0]) == string(fault.CodeRateLimited) {
-		return http.StatusTooManyRequests
+	if r.Data == nil && len(r.Errors) > 0 {
+		switch fault.Code(codeOf(r.Errors[0])) {
+		case fault.CodeRateLimited:
+			return http.StatusTooManyRequests
+		case fault.CodePersistedQueryNotFound:
+			return http.StatusOK
+		}
 	}
 	if media == typeJSON || media == typeEvents || r.Data != nil {
 		return http.StatusOK
@@ -137,7 +153,7 @@ func (s *Server) params(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 		return bad(http.StatusBadRequest, refusal("The body ended before it was complete."))
 	}
 	params, err := decodeParams(body)
-	if err == nil && params.Query == "" {
+	if err == nil && params.Query == "" && !namesDocument(params) {
 		err = errNoQuery
 	}
 	if err != nil {
@@ -164,11 +180,13 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // answer writes the response to one request.
 type answer struct {
-	engine *engine
-	w      http.ResponseWriter
-	r      *http.Request
-	media  string // what isn't answered in it, or has none ("": the client takes none of ours), is answered in JSON
-	meter  *meter // nil if nothing is limited
+	engine  *engine
+	gzipper *gzipper
+	w       http.ResponseWriter
+	r       *http.Request
+	media   string // what isn't answered in it, or has none ("": the client takes none of ours), is answered in JSON
+	meter   *meter // nil if nothing is limited
+	query   bool   // it is a query's
 }
 
 // refuse answers that the request isn't one that can run.
@@ -179,27 +197,59 @@ func (a answer) refuse(status int, err error) {
 }
 
 func (a answer) write(status int, resp *graphql.Response) {
-	var body []byte
 	h := a.w.Header()
-	if a.media == typeEvents && status == http.StatusOK {
-		body = resultEvents(resp)
-		eventHeaders(h)
-	} else {
-		body = appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
-		media := a.media
-		if media != typeResponse {
-			media = typeJSON
-		}
-		h.Set("Content-Type", media+"; charset=utf-8")
-		h.Set("Cache-Control", "no-store")
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	a.meter.headers(h)
 	if status == http.StatusTooManyRequests {
 		if after, ok := resp.Errors[0].Extensions["retryAfter"].(int); ok {
 			h.Set("Retry-After", strconv.Itoa(after)) // RFC 9110, section 10.2.3
 		}
 	}
+	if a.media == typeEvents && status == http.StatusOK {
+		eventHeaders(h)
+		a.send(status, resultEvents(resp))
+		return
+	}
+	body := appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
+	// What sets a cookie has a secret in it, and so may what a mutation answers:
+	// neither a cache nor the length of what is compressed may tell it.
+	harmless := a.query && h.Get("Set-Cookie") == ""
+	h.Set("Cache-Control", "no-store")
+	if harmless && a.r.Method == http.MethodGet && len(resp.Errors) == 0 {
+		h.Set("Cache-Control", "private, no-cache")
+		tag := entityTag(body)
+		h.Set("ETag", tag)
+		if has(a.r.Header.Values("If-None-Match"), tag) {
+			a.w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	media := a.media
+	if media != typeResponse {
+		media = typeJSON
+	}
+	h.Set("Content-Type", media+"; charset=utf-8")
+	if harmless {
+		body = a.encode(body)
+	}
+	a.send(status, body)
+}
+
+// encode compresses a body if the client takes that and it is worth it.
+func (a answer) encode(body []byte) []byte {
+	gzip, plain := encodings(a.r.Header.Values("Accept-Encoding"))
+	if !gzip || plain && len(body) < worthGzip {
+		return body
+	}
+	compressed, err := a.gzipper.compress(a.r.Context(), body)
+	if err != nil { // the client has gone
+		return body
+	}
+	a.w.Header().Set("Content-Encoding", "gzip")
+	return compressed
+}
+
+func (a answer) send(status int, body []byte) {
+	a.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	a.w.WriteHeader(status)
 	_, _ = a.w.Write(body) // the client may be gone: nobody to tell
 }

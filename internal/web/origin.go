@@ -44,8 +44,8 @@ func newOrigins(list []string) (origins, error) {
 		o.share = cors.New(cors.Options{
 			AllowedOrigins:   list,
 			AllowedMethods:   []string{http.MethodGet, http.MethodPost},
-			AllowedHeaders:   []string{"Authorization", "Content-Type", lastEventID},
-			ExposedHeaders:   []string{requestIDHeader, "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"},
+			AllowedHeaders:   []string{"Authorization", "Content-Type", "If-None-Match", lastEventID},
+			ExposedHeaders:   []string{requestIDHeader, "ETag", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"},
 			MaxAge:           600,
 			AllowCredentials: true,
 		}).Handler

@@ -82,8 +82,8 @@ const (
 )
 
 // decodeParams reads the parameters of a request from a JSON object
-// (GraphQL over HTTP, section 5.1). A missing query is errNoQuery; all fields
-// but query may be null.
+// (GraphQL over HTTP, section 5.1). A missing query is errNoQuery unless a hash
+// names it; all fields but query may be null.
 func decodeParams(text []byte) (*graphql.RawParams, error) {
 	var query, operation *string
 	p := new(graphql.RawParams)
@@ -107,10 +107,11 @@ func decodeParams(text []byte) (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, err
 	}
-	if query == nil {
+	if query != nil {
+		p.Query = *query
+	} else if !namesDocument(p) {
 		return nil, errNoQuery
 	}
-	p.Query = *query
 	if operation != nil {
 		p.OperationName = *operation
 	}
@@ -125,9 +126,6 @@ func paramsOfURL(rawQuery string) (*graphql.RawParams, error) {
 		return nil, errBadURL
 	}
 	p := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")}
-	if p.Query == "" {
-		return nil, errNoQuery
-	}
 	if !utf8.ValidString(p.Query) || !utf8.ValidString(p.OperationName) {
 		return nil, errNotUTF8
 	}
@@ -137,6 +135,9 @@ func paramsOfURL(rawQuery string) (*graphql.RawParams, error) {
 				return nil, err
 			}
 		}
+	}
+	if p.Query == "" && !namesDocument(p) {
+		return nil, errNoQuery
 	}
 	return p, nil
 }

@@ -7,12 +7,9 @@ import (
 	"embed"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // playgroundFiles is GraphiQL as `npm run build` in web/ leaves it: every file gzipped, and every
@@ -35,14 +32,6 @@ var playgroundTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
 	".txt":  "text/plain; charset=utf-8",
-}
-
-// playgroundFile is a file of the bundle: compressed, as it is embedded and mostly sent.
-type playgroundFile struct {
-	gzip        []byte
-	tag         string
-	contentType string
-	cache       string
 }
 
 // Playground serves GraphiQL, complete without a network: the page at /, its assets under
@@ -70,17 +59,17 @@ func Playground() http.Handler {
 			http.Error(w, "The playground is only read: GET or HEAD.", http.StatusMethodNotAllowed)
 			return
 		}
-		file.serve(w, r)
+		file.ServeHTTP(w, r)
 	})
 }
 
 // readPlayground returns the embedded files by the path at which they are served.
-func readPlayground() (map[string]*playgroundFile, error) {
+func readPlayground() (map[string]*asset, error) {
 	entries, err := playgroundFiles.ReadDir("playground")
 	if err != nil {
 		return nil, err
 	}
-	files := make(map[string]*playgroundFile, len(entries))
+	files := make(map[string]*asset, len(entries))
 	for _, entry := range entries {
 		data, err := playgroundFiles.ReadFile(path.Join("playground", entry.Name()))
 		if err != nil {
@@ -100,7 +89,7 @@ func readPlayground() (map[string]*playgroundFile, error) {
 	return files, nil
 }
 
-func newPlaygroundFile(name string, data []byte) (*playgroundFile, error) {
+func newPlaygroundFile(name string, data []byte) (*asset, error) {
 	contentType, ok := playgroundTypes[path.Ext(name)]
 	if !ok {
 		return nil, fmt.Errorf("no content type is known for %q", path.Ext(name))
@@ -109,69 +98,15 @@ func newPlaygroundFile(name string, data []byte) (*playgroundFile, error) {
 		return nil, fmt.Errorf("reading its gzip header: %w", err)
 	}
 	sum := sha256.Sum256(data)
-	file := &playgroundFile{
+	file := &asset{
 		gzip:        data,
 		tag:         base64.RawURLEncoding.EncodeToString(sum[:16]),
 		contentType: contentType,
 		cache:       "no-cache",
+		policy:      playgroundPolicy,
 	}
 	if strings.Contains(name, "-") {
 		file.cache = "public, max-age=31536000, immutable"
 	}
 	return file, nil
-}
-
-// serve answers with the file in the encoding that the client accepts. The two encodings are two
-// representations, so their strong ETags differ (RFC 9110, section 8.8.3.3).
-func (f *playgroundFile) serve(w http.ResponseWriter, r *http.Request) {
-	header := w.Header()
-	header.Set("Content-Type", f.contentType)
-	header.Set("Cache-Control", f.cache)
-	header.Set("Content-Security-Policy", playgroundPolicy)
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Vary", "Accept-Encoding")
-	header.Set("X-Content-Type-Options", "nosniff")
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-		header.Set("ETag", `"`+f.tag+`-gzip"`)
-		header.Set("Content-Encoding", "gzip")
-		header.Set("Content-Length", strconv.Itoa(len(f.gzip)))
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.gzip))
-		return
-	}
-	content, err := f.identity()
-	if err != nil {
-		http.Error(w, "The playground is damaged.", http.StatusInternalServerError)
-		return
-	}
-	header.Set("ETag", `"`+f.tag+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
-}
-
-// identity returns the file's content, decompressed.
-func (f *playgroundFile) identity() ([]byte, error) {
-	reader, err := gzip.NewReader(bytes.NewReader(f.gzip))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(reader)
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3): gzip or * is listed, with a weight
-// above zero; what is said of gzip goes before what is said of *.
-func acceptsGzip(values []string) bool {
-	any := false
-	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		name, parameters, _ := strings.Cut(coding, ";")
-		weight := 1.0
-		if q, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(parameters)), "q="); ok {
-			weight, _ = strconv.ParseFloat(q, 64) // what is not a number is no wish for gzip
-		}
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "gzip", "x-gzip":
-			return weight > 0
-		case "*":
-			any = weight > 0
-		}
-	}
-	return any
 }

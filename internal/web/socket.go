@@ -126,7 +126,7 @@ func (s *Server) beat() {
 // client comes back on that, and gives up on a handshake that was refused.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	meter := s.newMeter(r.Context())
-	refuse := answer{s.engine, w, r, typeJSON, meter}.refuse
+	refuse := answer{engine: s.engine, w: w, r: r, media: typeJSON, meter: meter}.refuse
 	if !s.origins.allowSocket(r) {
 		s.report(r.Context(), "origin")
 		refuse(http.StatusForbidden, fault.Forbidden("This origin may not use the server."))

@@ -7,8 +7,11 @@
 //   - /graphql, GET and POST: GraphQL over HTTP
 //     (https://graphql.github.io/graphql-over-http/draft/), in
 //     application/graphql-response+json and application/json. GET runs no
-//     mutations. Subscriptions are refused with a sentence that says where they
-//     run.
+//     mutations, and its answers have an ETag. Subscriptions are refused with a
+//     sentence that says where they run. Answers to queries are gzipped for who
+//     takes that.
+//   - On every transport a document may be given by its hash (automatic persisted
+//     queries, see persisted).
 //   - /graphql, GET and POST, accepting text/event-stream: server-sent events
 //     (PROTOCOL.md of the npm package graphql-sse, distinct connections mode),
 //     for subscriptions, queries and mutations. Last-Event-ID resumes a
@@ -36,7 +39,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -182,6 +184,7 @@ type Server struct {
 	proxies  proxies
 	rates    *Rates // nil for none
 	engine   *engine
+	gzipper  *gzipper
 	maxBody  int64
 	ready    func(context.Context) error
 	spread   time.Duration
@@ -210,6 +213,7 @@ func New(o Options) (*Server, error) {
 		hub: o.Hub, guard: o.Guard, log: o.Log, audit: audit.New(o.Log), reports: newReports(), origins: allowed,
 		proxies: o.Proxies,
 		engine:  engine,
+		gzipper: newGzipper(),
 		maxBody: o.MaxBody, ready: o.Ready, spread: o.Spread, limits: o.Limits.withDefaults(),
 	}
 	or(&s.maxBody, 256<<10)
@@ -258,13 +262,7 @@ func read(next http.Handler) http.Handler {
 // has it already needn't load it again (RFC 9110, section 13).
 func serveSDL(sdl string) http.Handler {
 	sum := sha256.Sum256([]byte(sdl))
-	etag := `"` + hex.EncodeToString(sum[:12]) + `"`
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("ETag", etag)
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(sdl))
-	})
+	return newAsset([]byte(sdl), hex.EncodeToString(sum[:12]), "text/plain; charset=utf-8", "no-cache")
 }
 
 // serveHealth says that the process is alive and serving, and nothing else.
