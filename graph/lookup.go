@@ -77,16 +77,15 @@ func (r *Resolver) authorOf(ctx context.Context, c *ent.Client, id gid.Post) (gi
 	return p.AuthorID, nil
 }
 
-// sees reports whether there is such a post for the viewer. In a transaction, given ent.LockShared, the post stays as
-// it was found: who hides it comes before or after.
-func (r *Resolver) sees(ctx context.Context, c *ent.Client, id gid.Post, lock ...func(*sql.Selector)) (bool, error) {
-	found, err := c.Post.Query().Where(post.ID(id)).Modify(lock...).Select(post.FieldID).All(ctx)
+// sees reports whether there is such a post for the viewer.
+func (r *Resolver) sees(ctx context.Context, c *ent.Client, id gid.Post) (bool, error) {
+	found, err := c.Post.Query().Where(post.ID(id)).Select(post.FieldID).All(ctx)
 	return len(found) > 0, err
 }
 
 // visible is NOT_FOUND unless sees.
-func (r *Resolver) visible(ctx context.Context, c *ent.Client, id gid.Post, lock ...func(*sql.Selector)) error {
-	ok, err := r.sees(ctx, c, id, lock...)
+func (r *Resolver) visible(ctx context.Context, c *ent.Client, id gid.Post) error {
+	ok, err := r.sees(ctx, c, id)
 	if err == nil && !ok {
 		return fault.NotFound("there is no such post")
 	}

@@ -9,6 +9,7 @@ import (
 	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/event"
+	"tidings/internal/eventlog"
 	"tidings/internal/fault"
 	"tidings/internal/gid"
 	"tidings/internal/relay"
@@ -30,6 +31,9 @@ type Log interface {
 	// Write runs fn in a transaction and commits the events that it returns with it, or nothing at all. fn may run
 	// again when the database asks for it.
 	Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Client) ([]event.Event, error)) error
+	// Insert writes a new row and its event likewise, and returns false, without any effect, when the row that it
+	// belongs to is not there for the viewer.
+	Insert(ctx context.Context, build func(*ent.Client) eventlog.Insertion) (inserted bool, err error)
 	// Append appends events in a transaction of Write, before those that fn returns, of which there must be some.
 	Append(ctx context.Context, tx *ent.Client, events []event.Event) error
 	// Head returns the place of the newest event.
@@ -52,6 +56,18 @@ func (r *Resolver) write(ctx context.Context, answer *ent.NodeType, fn func(ctx 
 		return err
 	}
 	return r.Log.Write(ctx, fn)
+}
+
+// insert is write of one new row; NOT_FOUND when what it belongs to is not there.
+func (r *Resolver) insert(ctx context.Context, answer *ent.NodeType, on string, build func(*ent.Client) eventlog.Insertion) error {
+	if err := relay.Check(ctx, answer); err != nil {
+		return err
+	}
+	inserted, err := r.Log.Insert(ctx, build)
+	if err == nil && !inserted {
+		return fault.NotFound("there is no such " + on)
+	}
+	return err
 }
 
 // owned passes on what a query found, and tells apart what the viewer may not know of (NOT_FOUND) and what is

@@ -18,6 +18,7 @@ import (
 	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/event"
+	"tidings/internal/eventlog"
 	"tidings/internal/fault"
 	"tidings/internal/gid"
 	"tidings/internal/live"
@@ -360,12 +361,12 @@ func (r *mutationResolver) AddComment(ctx context.Context, input model.AddCommen
 		return nil, err
 	}
 	id := gid.NewComment()
-	err = r.write(ctx, ent.CommentType, func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
-		if err := r.visible(ctx, tx, pid, ent.LockShared); err != nil {
-			return nil, err
+	err = r.insert(ctx, ent.CommentType, "post", func(c *ent.Client) eventlog.Insertion {
+		return eventlog.Insertion{
+			On:    c.Post.Query().Where(post.ID(pid)),
+			Row:   c.Comment.Create().SetID(id).SetAuthorID(viewer.User).SetPostID(pid).SetContent(input.Content),
+			Event: event.NewCommentAdded(id, pid),
 		}
-		err := tx.Comment.Create().SetID(id).SetAuthorID(viewer.User).SetPostID(pid).SetContent(input.Content).Exec(ctx)
-		return []event.Event{event.NewCommentAdded(id, pid)}, err
 	})
 	if err != nil {
 		return nil, err

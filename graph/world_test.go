@@ -22,6 +22,7 @@ import (
 	"tidings/internal/audit"
 	"tidings/internal/auth"
 	"tidings/internal/event"
+	"tidings/internal/eventlog"
 	"tidings/internal/gid"
 	"tidings/internal/session"
 	"tidings/internal/store"
@@ -56,7 +57,7 @@ func newWorld(t testing.TB, s *store.Store) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.log = &recordingLog{client: s.Client()}
+	w.log = &recordingLog{client: s.Client(), real: eventlog.New(s.Client(), s.Dialect(), eventlog.Options{})}
 	w.guard = session.NewGuard(s.Client(), w.log, nil, tokens, slog.New(slog.DiscardHandler), time.Now)
 	security := audit.New(slog.New(slog.NewTextHandler(w, nil)))
 	w.resolver = &graph.Resolver{
@@ -102,6 +103,7 @@ func (w *world) logged() string {
 // recordingLog is a log that keeps the events it is given in memory. The real one has tests of its own.
 type recordingLog struct {
 	client *ent.Client
+	real   *eventlog.Log // inserts, for that is all the log's own
 	mu     sync.Mutex
 	events []event.Event
 	atOnce int // the most events it was given at once
@@ -121,6 +123,14 @@ func (l *recordingLog) Write(ctx context.Context, fn func(context.Context, *ent.
 		return err
 	}
 	return l.Append(ctx, nil, events)
+}
+
+func (l *recordingLog) Insert(ctx context.Context, build func(*ent.Client) eventlog.Insertion) (bool, error) {
+	inserted, err := l.real.Insert(ctx, build)
+	if err != nil || !inserted {
+		return false, err
+	}
+	return true, l.Append(ctx, nil, []event.Event{build(l.client).Event})
 }
 
 func (l *recordingLog) Append(_ context.Context, _ *ent.Client, events []event.Event) error {

@@ -4,6 +4,7 @@ package eventlog
 const (
 	Batch        = batch
 	SequenceLock = sequenceLock
+	Pace         = pace
 
 	AppendPostgres = appendPostgres
 )

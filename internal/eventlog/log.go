@@ -55,6 +55,8 @@ type Log struct {
 	client   *ent.Client
 	postgres bool
 	o        Options
+	quoting  *ent.Client // that of a driver of this name
+	joined   joints
 
 	left  chan struct{} // holds one when events were left in the inbox since the sequencer last looked
 	moved chan struct{} // holds one when the log has moved since the other nodes were last told
@@ -72,7 +74,10 @@ func New(client *ent.Client, d string, o Options) *Log {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Log{client: client, postgres: d == dialect.Postgres, o: o, left: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	return &Log{
+		client: client, postgres: d == dialect.Postgres, o: o, quoting: ent.NewClient(ent.Driver(quoting{})),
+		left: make(chan struct{}, 1), moved: make(chan struct{}, 1),
+	}
 }
 
 // A transaction that Postgres gave up for another's sake is run again.
@@ -153,7 +158,10 @@ func (l *Log) write(ctx context.Context, fn func(ctx context.Context, tx *ent.Cl
 const (
 	appendSQLite = `INSERT INTO log (pos, id, kind, subject, scope, at)
 		SELECT coalesce(max(pos), 0) + 1, $1, $2, $3, $4, $5 FROM log`
-	appendPostgres = `INSERT INTO log_inbox (event, kind, subject, scope, at) VALUES ($1, $2, $3, $4, $5)`
+	appendPostgres = intoInbox + ` VALUES (` + newEvent + `)`
+
+	intoInbox = `INSERT INTO log_inbox (event, kind, subject, scope, at)`
+	newEvent  = `$1, $2, $3, $4, $5` // columns
 )
 
 // Append appends events in a transaction of Write, before those that its fn returns: for an fn that makes more of them
@@ -169,17 +177,30 @@ func (l *Log) Append(ctx context.Context, tx *ent.Client, events []event.Event) 
 }
 
 func (l *Log) append(ctx context.Context, tx *ent.Client, e event.Event) error {
-	if e.ID == uuid.Nil || e.Kind == "" || e.Subject == uuid.Nil || e.Scope == uuid.Nil || e.Position != 0 {
-		return fmt.Errorf("appending to the event log: %+v is not a new event", e)
+	if err := valid(e); err != nil {
+		return err
 	}
 	query := appendSQLite
 	if l.postgres {
 		query = appendPostgres
 	}
-	if _, err := tx.ExecContext(ctx, query, e.ID, string(e.Kind), e.Subject, e.Scope, l.o.Now().UTC().Truncate(time.Microsecond)); err != nil {
+	if _, err := tx.ExecContext(ctx, query, l.columns(e)...); err != nil {
 		return fmt.Errorf("appending to the event log: %w", err)
 	}
 	return nil
+}
+
+// valid says whether e can be appended.
+func valid(e event.Event) error {
+	if e.ID == uuid.Nil || e.Kind == "" || e.Subject == uuid.Nil || e.Scope == uuid.Nil || e.Position != 0 {
+		return fmt.Errorf("appending to the event log: %+v is not a new event", e)
+	}
+	return nil
+}
+
+// columns are the values of a new event: id, kind, subject, scope and time.
+func (l *Log) columns(e event.Event) []any {
+	return []any{e.ID, string(e.Kind), e.Subject, e.Scope, l.o.Now().UTC().Truncate(time.Microsecond)}
 }
 
 // announce tells those who wait for it that this node has committed events.

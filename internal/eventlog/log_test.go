@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -372,4 +373,22 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// Under load the sequencer waits for some to come together.
+func TestMovesArePaced(t *testing.T) {
+	s := openWide(t, testkit.MigratedPostgres(t))
+	var moves atomic.Int64
+	l := open(t, s, eventlog.Options{Wake: func() { moves.Add(1) }})
+	begin, n := time.Now(), 0
+	for time.Since(begin) < 300*time.Millisecond || n < 40 {
+		write(t, l, comments(2)...)
+		n++
+	}
+	await(t, l, 2*n)
+	most := int64(time.Since(begin)/eventlog.Pace) + 1
+	t.Logf("%d writes of 2 events, %d moves, %d at most", n, moves.Load(), most)
+	if m := moves.Load(); m > most {
+		t.Errorf("%d moves, want %d at most", m, most)
+	}
 }

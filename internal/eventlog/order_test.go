@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"tidings/ent"
+	"tidings/internal/auth"
 	"tidings/internal/event"
 	"tidings/internal/eventlog"
 	"tidings/internal/store"
@@ -155,7 +157,8 @@ func follow(t *testing.T, l *eventlog.Log, done <-chan struct{}) (seen []event.E
 	}
 }
 
-// Writers on two nodes of a Postgres, both of which sequence, or on the one of a SQLite file; a reader follows each.
+// Writers on two nodes of a Postgres, both of which sequence, or on the one of a SQLite file; a reader follows each. Half
+// of them insert rows with their events.
 func TestOrder(t *testing.T) {
 	testkit.Stores(t, func(t *testing.T, s *store.Store) {
 		stores := []*store.Store{s}
@@ -173,9 +176,19 @@ func TestOrder(t *testing.T) {
 			readers.Go(func() { seen[i] = follow(t, l, done) })
 		}
 		table := map[string]string{dialect.SQLite: "log", dialect.Postgres: "log_inbox"}[s.Dialect()]
+		talk, inserted := newConversation(t, s, true), atomic.Int64{}
 		chaos(t, w, table, stores[0], func(writer int) func(event.Event) error {
 			l := logs[writer%len(logs)]
 			dice := rand.New(rand.NewPCG(2, uint64(writer)))
+			if writer%4 < 2 {
+				return func(e event.Event) error {
+					ok, err := l.Insert(by(t, talk.reader), talk.says(talk.reader, "x", e))
+					if ok {
+						inserted.Add(1)
+					}
+					return err
+				}
+			}
 			return func(e event.Event) error {
 				return l.Write(context.Background(), func(ctx context.Context, tx *ent.Client) ([]event.Event, error) {
 					switch dice.IntN(50) {
@@ -204,6 +217,12 @@ func TestOrder(t *testing.T) {
 			if missing+doubled+unknown+disordered > 0 {
 				t.Errorf("reader %d: of %d events %d missing, %d doubled, %d never committed, %d out of order", i, len(w.times), missing, doubled, unknown, disordered)
 			}
+		}
+		rows, err := s.Client().Comment.Query().Where(func(s *entsql.Selector) {
+			s.Where(entsql.In(s.C("id"), entsql.Dialect(s.Dialect()).Select("subject").From(entsql.Table("log"))))
+		}).Count(auth.AsSystem(t.Context()))
+		if all := strings.Count(contents(t, s), "x"); err != nil || int64(rows) != inserted.Load() || all != rows {
+			t.Errorf("%d rows were inserted, %d are there, %d with their event: %v", inserted.Load(), all, rows, err)
 		}
 		if n := *orderEvents / testkit.Of(12, 2); len(w.times) < n {
 			t.Errorf("only %d events were committed, want %d", len(w.times), n)

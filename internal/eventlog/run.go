@@ -21,6 +21,7 @@ const (
 
 const (
 	batch       = 1000                   // the most rows that one transaction moves or deletes
+	pace        = 4 * time.Millisecond   // between two moves under load: a move of many costs little more than of one
 	poll        = 250 * time.Millisecond // the sequencer looks at least so often, for events of nodes that died
 	contend     = 8 * time.Millisecond   // the longest wait for another sequencer while events of this node are left
 	notifyEvery = 15 * time.Millisecond
@@ -71,6 +72,8 @@ func (l *Log) sequence(ctx context.Context) {
 		switch {
 		case err != nil:
 			woken, wait = nil, out.wait()
+		case moved > 1: // more than one at once will come again; whoever leaves some meanwhile has told us
+			left, woken, wait = false, nil, pace
 		case got:
 			left = false
 		case left: // another node has the lock, and may have looked before our events were committed

@@ -39,6 +39,8 @@ type Guard struct {
 	now    func() time.Time
 	logger *slog.Logger
 
+	verified verified
+
 	from event.Cursor // what was read by Load is at least this new
 
 	reading sync.Mutex // held from when it is read who is an admin until that is noted, so that what is newer stays
@@ -70,7 +72,7 @@ func NewGuard(client *ent.Client, log Log, hub Hub, tokens *auth.Tokens, logger 
 // Verify returns the viewer that an access token stands for, as of now. The error is auth.ErrToken or ErrEnded; that
 // the two differ is for the log alone.
 func (g *Guard) Verify(token string) (auth.Viewer, error) {
-	v, err := g.tokens.Verify(token)
+	v, err := g.verified.viewer(token, g.tokens.Verify)
 	if err != nil {
 		return auth.Viewer{}, err
 	}

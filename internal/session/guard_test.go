@@ -142,9 +142,15 @@ func TestAdminsComeAndGo(t *testing.T) {
 func TestAnExpiredViewerIsNoLongerCurrent(t *testing.T) {
 	everywhere(t, func(n *node) {
 		_, g := n.start("ada")
+		if v, err := n.guard.Verify(g.Access); err != nil || v.User != g.Viewer.User {
+			n.t.Errorf("%+v, %v", v, err)
+		}
 		n.clock.pass(auth.TokenLifetime)
 		if _, err := n.guard.Current(g.Viewer); !errors.Is(err, auth.ErrToken) {
 			n.t.Error(err)
+		}
+		if _, err := n.guard.Verify(g.Access); !errors.Is(err, auth.ErrToken) {
+			n.t.Errorf("a token that was good: %v", err)
 		}
 	})
 }
