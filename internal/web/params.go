@@ -1,10 +1,6 @@
 package web
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
 	"net/url"
 	"unicode/utf8"
 
@@ -32,48 +28,8 @@ func (e *fieldError) Error() string { return "The field " + e.field + " must be 
 
 // A field is where the value of an object's field goes, and what it must be.
 type field struct {
-	into any // as for json.Unmarshal, zero
+	into any // as for json.Unmarshal
 	want string
-}
-
-// decodeObject reads text as one JSON object in UTF-8 and each field that
-// known has into its place. Names match exactly; other fields are passed over,
-// and of a field that comes twice the last counts. Numbers become json.Number,
-// for a float64 would not hold every integer.
-func decodeObject(text []byte, known func(name string) field) error {
-	if !utf8.Valid(text) {
-		return errNotUTF8
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if start, err := d.Token(); err != nil {
-		return errNotJSON
-	} else if start != json.Delim('{') {
-		return errNotObject
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return errNotJSON
-		}
-		f := known(name.(string)) // the decoder lets no other token stand here
-		if f.into == nil {
-			f.into = new(json.RawMessage)
-		}
-		if err := d.Decode(f.into); err != nil {
-			if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-				return &fieldError{name.(string), f.want}
-			}
-			return errNotJSON
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return errNotJSON
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errNotJSON
-	}
-	return nil
 }
 
 const (
@@ -140,20 +96,4 @@ func paramsOfURL(rawQuery string) (*graphql.RawParams, error) {
 		return nil, errNoQuery
 	}
 	return p, nil
-}
-
-// decodeMap reads a JSON object or null.
-func decodeMap(name, text string) (m map[string]any, err error) {
-	if !utf8.ValidString(text) {
-		return nil, errNotUTF8
-	}
-	d := json.NewDecoder(bytes.NewReader([]byte(text)))
-	d.UseNumber()
-	if err := d.Decode(&m); err != nil {
-		return nil, &fieldError{name, aMap + " in JSON"}
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, &fieldError{name, aMap + " in JSON"}
-	}
-	return m, nil
 }
