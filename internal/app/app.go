@@ -30,6 +30,7 @@ import (
 	"tidings/internal/eventlog"
 	"tidings/internal/live"
 	"tidings/internal/rate"
+	"tidings/internal/relay"
 	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/wake"
@@ -60,6 +61,7 @@ type App struct {
 	hub      *live.Hub
 	guard    *session.Guard
 	sessions *session.Sessions
+	reads    *relay.Direct
 	web      *web.Server
 	server   *http.Server
 	demo     *demo.Demo // nil without -demo
@@ -124,9 +126,10 @@ func (a *App) open(ctx context.Context) (err error) {
 	schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
 		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Attempts: attempts, Sessions: a.sessions, Audit: security,
 	}})
+	a.reads = relay.NewDirect()
 	a.web, err = web.New(web.Options{
 		Schema:     schema,
-		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}},
+		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}, a.reads},
 		Presenter:  graph.Presenter(a.log),
 		Hub:        a.hub,
 		Guard:      a.guard,
@@ -228,6 +231,12 @@ func (a *App) URL() string {
 	}
 	return "http://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
 }
+
+// Handler answers the requests: for those who bring a listener, or a context, of their own.
+func (a *App) Handler() http.Handler { return a.web }
+
+// Reads counts how reads were answered since the App was made.
+func (a *App) Reads() relay.Counts { return a.reads.Counts() }
 
 func (a *App) ready(ctx context.Context) error {
 	if err := a.store.Ping(ctx); err != nil {
