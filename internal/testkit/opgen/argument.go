@@ -27,14 +27,14 @@ func (g *Generator) arguments(key string, f *ast.FieldDefinition) (all []*Argume
 	for _, a := range f.Arguments {
 		x, ok := plain[a.Name]
 		switch {
-		case !ok && (a.Type.NonNull || g.chance(0.92)):
+		case !ok && (a.Type.NonNull || g.chance(0.8-0.4/float64(1+g.used[key+"."+a.Name+" nothing"]))):
 			continue
 		case !ok: // null, which is nearly the same as nothing
 			x = nil
 		}
 		at := key + "." + a.Name
 		again := func(v *Variable) { v.Value = g.plain(at, a.Type, plain, g.bad && g.chance(0.3)) }
-		all = append(all, &Argument{a.Name, g.value(at, a.Type, x, again), a.Type})
+		all = append(all, &Argument{a.Name, g.rarest(at, a.Type, x, again), a.Type})
 	}
 	if g.chance(0.3) {
 		g.r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -73,6 +73,24 @@ func (g *Generator) plain(at string, typ *ast.Type, siblings map[string]any, bad
 	panic(fmt.Sprintf("opgen: the test has no value for %s, a %s", at, typ))
 }
 
+// rarest writes a plain value in the way that the argument has had least often, of a few.
+func (g *Generator) rarest(at string, typ *ast.Type, x any, again func(*Variable)) (least *Value) {
+	for range 4 {
+		v := g.value(at, typ, x, again)
+		if least == nil || g.used[at+" "+v.form()] < g.used[at+" "+least.form()] {
+			least = v
+		}
+	}
+	g.used[at+" "+least.form()]++
+	if x == nil {
+		g.used[at+" nothing"]++
+	}
+	if least.Variable != nil {
+		g.variables = append(g.variables, least.Variable)
+	}
+	return least
+}
+
 // value writes a plain value as a literal or a variable, or an object or a list with variables inside.
 func (g *Generator) value(at string, typ *ast.Type, x any, again func(*Variable)) *Value {
 	switch def := g.schema.Types[typ.Name()]; {
@@ -92,40 +110,48 @@ func (g *Generator) value(at string, typ *ast.Type, x any, again func(*Variable)
 		}
 		return v
 	}
+	return &Value{Variable: g.variable(typ, x, again)}
+}
+
+// variable makes one for a value: given, or left to its default, or null, which is nearly the same as neither. again
+// gives it another value of the same kind.
+func (g *Generator) variable(typ *ast.Type, x any, again func(*Variable)) *Variable {
 	v := &Variable{Type: typ.String(), Value: x, Given: true, again: again}
+	if x == nil {
+		v.Given, v.HasDefault = g.chance(0.5), g.chance(0.5)
+		v.again = func(v *Variable) {
+			if v.Given = g.chance(0.7); v.Given && g.chance(0.5) && again != nil {
+				again(v)
+			}
+		}
+		return v
+	}
 	nullable := strings.TrimSuffix(v.Type, "!")
-	switch g.r.IntN(5) {
-	case 0: // by its default
+	switch g.r.IntN(4) {
+	case 0:
 		v.HasDefault, v.Default, v.Given = true, x, false
 		if again != nil {
 			v.again = func(v *Variable) { again(v); v.Given = g.chance(0.6) }
 		}
-		if typ.NonNull && x != nil && g.chance(0.5) {
+		if typ.NonNull && g.chance(0.5) {
 			v.Type = nullable
 		}
-	case 1: // by its value, whatever the default
+	case 1:
 		v.HasDefault, v.Default = true, x
-		if typ.NonNull && x != nil {
+		if typ.NonNull {
 			v.Type = nullable
 		}
 	case 2: // a stricter type than needed
-		if x != nil {
-			v.Type = nullable + "!"
-			if again != nil {
-				v.again = func(v *Variable) {
-					if again(v); v.Value == nil {
-						v.Value = x
-					}
+		v.Type = nullable + "!"
+		if again != nil {
+			v.again = func(v *Variable) {
+				if again(v); v.Value == nil {
+					v.Value = x
 				}
 			}
 		}
-	case 3: // null, or nothing at all
-		if x == nil && !typ.NonNull {
-			v.Given = g.chance(0.5)
-		}
 	}
-	g.variables = append(g.variables, v)
-	return &Value{Variable: v}
+	return v
 }
 
 // literal writes a plain value into the document: a list of one perhaps without its brackets, a text perhaps as a block.
