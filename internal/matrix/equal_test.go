@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"tidings/internal/gid"
 	"tidings/internal/relay"
 	"tidings/internal/testkit"
+	"tidings/internal/testkit/leak"
 	"tidings/internal/testkit/opgen"
 )
 
@@ -70,8 +72,12 @@ func (p *planted) ask(node *testkit.Node, v *viewer, d *opgen.Document, op *opge
 	if v.token != "" {
 		req.Header.Set("Authorization", "Bearer "+v.token)
 	}
-	resp, b, err := node.Send(req)
+	resp, err := http.DefaultClient.Do(req)
 	p.must(err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	p.must(err)
+	leak.Body(p.t, resp.StatusCode, b)
 	return outcome{resp.StatusCode, string(b)}
 }
 
@@ -92,13 +98,14 @@ type comparison struct {
 func newComparison(p *planted, seed uint64) *comparison {
 	c := &comparison{p: p, choices: &choices{p: p, cursors: map[string][]string{}}, codes: map[string]int{}, features: map[string]int{}, seen: map[*viewer]map[string]int{}}
 	c.g = opgen.New(loaded(), seed, c.choices, shape)
+	c.g.Prefer(c.features)
 	return c
 }
 
 // documents makes n of them, and runs each for each viewer, with other variables as well where it has any. Then it makes
-// up to 1,000 more until all has been covered, each for one viewer.
+// up to 2,000 more until all has been covered, each for one viewer.
 func (c *comparison) documents(n int) {
-	for i := 0; i < n || i < n+1000 && len(c.uncovered()) > 0; i++ {
+	for i := 0; i < n || i < n+2000 && len(c.uncovered()) > 0; i++ {
 		if i%100 == 0 {
 			c.p.tokens()
 		}
@@ -278,7 +285,7 @@ func TestBothWaysAnswerTheSame(t *testing.T) {
 	n := seed(t)
 	plantEverywhere(t, func(p *planted) {
 		c := newComparison(p, n)
-		c.documents(testkit.Of(100, 5000))
+		c.documents(testkit.Of(200, 5000))
 		c.covered()
 		t.Logf("%d operations, %d answered without an error, %d with their errors in another order; errors %v; %d features", c.runs, c.answered, c.reordered, c.codes, len(c.features))
 		c.counted()

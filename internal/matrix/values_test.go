@@ -22,6 +22,12 @@ type choices struct {
 func (c *choices) Value(r *rand.Rand, at string, typ *ast.Type, siblings map[string]any, bad bool) (any, bool) {
 	field := at[:strings.LastIndex(at, ".")]
 	switch name := at[len(field)+1:]; {
+	case at == "Query.user.username":
+		name := c.p.m.objects[r.IntN(8)].values["username"].(string)
+		if bad || r.IntN(10) == 0 {
+			name = "nobody_at_all"
+		}
+		return []string{name, strings.ToUpper(name), strings.ToLower(name)}[r.IntN(3)], true
 	case typ.Name() == "ID" && typ.Elem != nil:
 		list := []any{}
 		for range r.IntN(6) {
@@ -40,12 +46,6 @@ func (c *choices) Value(r *rand.Rand, at string, typ *ast.Type, siblings map[str
 		return c.search(r, bad), true
 	case at == "Query.searchPosts.query":
 		return c.query(r, bad), true
-	case at == "Query.user.username":
-		name := c.p.m.objects[r.IntN(9)].values["username"]
-		if name == nil || bad {
-			return "nobody_at_all", true
-		}
-		return []string{name.(string), strings.ToUpper(name.(string)), strings.ToLower(name.(string))}[r.IntN(3)], true
 	}
 	return c.input(r, at, typ, bad)
 }
@@ -138,11 +138,11 @@ func (c *choices) input(r *rand.Rand, at string, typ *ast.Type, bad bool) (any, 
 // Settle keeps to what the contract says of arguments that go together, and pages small for the most part.
 func (c *choices) Settle(r *rand.Rand, at string, args map[string]any) {
 	if at == "Query.user" {
-		delete(args, []string{"id", "username"}[r.IntN(2)])
-		if len(args) == 0 {
+		clear(args) // one of the two
+		if r.IntN(2) == 0 {
 			args["id"] = c.id(r, at+".id", false)
-		} else if len(args) == 2 {
-			delete(args, "id")
+		} else {
+			args["username"], _ = c.Value(r, at+".username", nil, args, false)
 		}
 	}
 	if arguments[at+".first"].kind != page {

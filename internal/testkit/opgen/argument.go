@@ -73,12 +73,14 @@ func (g *Generator) plain(at string, typ *ast.Type, siblings map[string]any, bad
 	panic(fmt.Sprintf("opgen: the test has no value for %s, a %s", at, typ))
 }
 
-// rarest writes a plain value in the way that the argument has had least often, of a few.
+// rarest writes a plain value in the way that the argument was seen or else had least often, of a few.
 func (g *Generator) rarest(at string, typ *ast.Type, x any, again func(*Variable)) (least *Value) {
+	fewest := [2]int{}
 	for range 4 {
 		v := g.value(at, typ, x, again)
-		if least == nil || g.used[at+" "+v.form()] < g.used[at+" "+least.form()] {
-			least = v
+		n := [2]int{g.seen["argument "+at+" "+v.form()], g.used[at+" "+v.form()]}
+		if least == nil || slices.Compare(n[:], fewest[:]) < 0 {
+			least, fewest = v, n
 		}
 	}
 	g.used[at+" "+least.form()]++

@@ -37,6 +37,7 @@ type Generator struct {
 	values Values
 	shape  Shape
 	used   map[string]int // fields and arguments, so that none is rare
+	seen   map[string]int // features
 
 	// Of the document that is being made.
 	fields    int
@@ -50,6 +51,10 @@ type Generator struct {
 func New(schema *ast.Schema, seed uint64, values Values, shape Shape) *Generator {
 	return &Generator{schema: schema, r: rand.New(rand.NewPCG(seed, 1)), values: values, shape: shape, used: map[string]int{}}
 }
+
+// Prefer makes g choose what was seen least often, where it has a choice: seen counts the features that Visit tells of,
+// and may change at any time.
+func (g *Generator) Prefer(seen map[string]int) { g.seen = seen }
 
 func (g *Generator) begin() {
 	g.fields, g.made, g.fragments, g.variables = 0, 0, nil, nil
@@ -122,7 +127,7 @@ func (g *Generator) set(on *ast.Definition, depth, n int) (set []*Selection) {
 	for range n {
 		s := g.selection(on, set, depth)
 		if s != nil && g.chance(0.12) {
-			s.Directives = g.directives()
+			s.Directives = g.directives(s.what())
 		}
 		add(s)
 	}
@@ -286,10 +291,23 @@ func (g *Generator) field(on *ast.Definition, f *ast.FieldDefinition, depth int)
 	return s
 }
 
-func (g *Generator) directives() (all []*Directive) {
+// directives are for a selection of which it can be said that they are "on a field".
+func (g *Generator) directives(on string) (all []*Directive) {
 	names := []string{"skip", "include"}
 	for _, name := range [][]string{names[:1], names[1:], names}[g.r.IntN(3)] {
-		all = append(all, &Directive{name, g.condition01(g.chance(0.7) == (name == "include"))})
+		var least *Value
+		fewest := 0
+		for range 3 {
+			b := g.chance(0.7) == (name == "include")
+			v := g.condition01(b)
+			if n := g.seen[fmt.Sprintf("@%s on %s: %t by %s", name, on, b, v.form())]; least == nil || n < fewest {
+				least, fewest = v, n
+			}
+		}
+		if least.Variable != nil {
+			g.variables = append(g.variables, least.Variable)
+		}
+		all = append(all, &Directive{name, least})
 	}
 	return all
 }
@@ -315,7 +333,6 @@ func (g *Generator) condition01(b bool) *Value {
 	case 1:
 		v.Type, v.HasDefault, v.Default = "Boolean", true, !b
 	}
-	g.variables = append(g.variables, v)
 	return &Value{Variable: v}
 }
 

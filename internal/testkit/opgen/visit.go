@@ -117,23 +117,28 @@ func (v *visit) is(typ, cond string) bool {
 
 // included does what @skip and @include say (GraphQL, section 3.13).
 func (v *visit) included(s *Selection) bool {
-	on := "a field"
-	if s.Inline {
-		on = "an inline fragment"
-	} else if s.Spread != nil {
-		on = "a spread"
-	}
 	in := true
 	for _, d := range s.Directives {
 		x, _ := d.If.resolved()
 		b, _ := x.(bool)
-		v.feature(fmt.Sprintf("@%s on %s: %t by %s", d.Name, on, b, d.If.form()))
+		v.feature(fmt.Sprintf("@%s on %s: %t by %s", d.Name, s.what(), b, d.If.form()))
 		in = in && b == (d.Name == "include")
 	}
 	if len(s.Directives) > 1 {
 		v.feature(fmt.Sprintf("@skip and @include: %t", in))
 	}
 	return in
+}
+
+// what a selection is, in a few words.
+func (s *Selection) what() string {
+	switch {
+	case s.Inline:
+		return "an inline fragment"
+	case s.Spread != nil:
+		return "a spread"
+	}
+	return "a field"
 }
 
 func (v *visit) field(typ string, all []*Selection, value any, up *Found) {
