@@ -34,6 +34,7 @@ type planted struct {
 	viewers  []*viewer
 	byID     map[string]*object
 	marks    []mark
+	cookies  map[*viewer]string // refresh tokens; nil: none are kept
 	r        *rand.Rand
 	made     int
 }

@@ -17,6 +17,7 @@ type choices struct {
 	p       *planted
 	cursors map[string][]string // those that were seen, by connection and order
 	made    int
+	good    func(cursor string) bool // whether one is worth keeping; nil: all are
 }
 
 func (c *choices) Value(r *rand.Rand, at string, typ *ast.Type, siblings map[string]any, bad bool) (any, bool) {
@@ -65,6 +66,9 @@ func (c *choices) id(r *rand.Rand, at string, bad bool) string {
 	if r.IntN(15) == 0 {
 		return unheardOf(strings.Fields(of)[r.IntN(len(strings.Fields(of)))])
 	}
+	if at == "Mutation.deleteUser.id" && r.IntN(6) > 0 {
+		return c.p.m.objects[3+r.IntN(5)].id // none of the viewers
+	}
 	return c.any(r, of)
 }
 
@@ -102,7 +106,7 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 // learn remembers the cursors of an answer.
 func (c *choices) learn(f *opgen.Found) {
 	text, ok := f.Value.(string)
-	if !ok || !slices.Contains([]string{"cursor", "startCursor", "endCursor"}, f.Field.Name) {
+	if !ok || !slices.Contains([]string{"cursor", "startCursor", "endCursor"}, f.Field.Name) || c.good != nil && !c.good(text) {
 		return
 	}
 	for at := f.Up; at != nil; at = at.Up {
@@ -130,8 +134,34 @@ func (c *choices) query(r *rand.Rand, bad bool) string {
 	return []string{"everywhere", "word1", "word1 or word2", `"the title"`, "everywhere -word3", "script", "nothing_like_it", "", "title", fmt.Sprintf("secret%dq", r.IntN(len(c.p.marks)))}[r.IntN(10)]
 }
 
-// input is for the fields of mutations' inputs.
+// input is for the fields of mutations' inputs, and what else is a mutation's.
 func (c *choices) input(r *rand.Rand, at string, typ *ast.Type, bad bool) (any, bool) {
+	c.made++
+	text := nasty[r.IntN(len(nasty))]
+	switch at[strings.LastIndex(at, ".")+1:] {
+	case "title", "fullName":
+		line := []string{`A "title" with \ and \u0041`, "Title of 漢字 😀 e\u0301", "</script><!-- & '", "A title\u2028two lines"}[r.IntN(4)]
+		return map[bool]string{true: "", false: line}[bad], true
+	case "content":
+		return map[bool]string{true: " ", false: text + " everywhere"}[bad], true
+	case "username":
+		return map[bool]string{true: "?", false: fmt.Sprint("New_", c.made)}[bad], true
+	case "email":
+		return map[bool]string{true: "?", false: fmt.Sprint("new.", c.made, "@example.org")}[bad], true
+	case "login":
+		return map[bool]string{true: "nobody", false: []string{"Author", "AUTHOR", "author"}[r.IntN(3)]}[bad], true
+	case "password", "oldPassword", "newPassword":
+		if at == "CreateUserInput.password" || at == "ChangePasswordInput.newPassword" {
+			return map[bool]string{true: "simple", false: "Sesame-123"}[bad], true
+		}
+		return map[bool]string{true: "wrong", false: "password"}[bad], true
+	case "refreshToken":
+		return "nobody's", true
+	case "isActive": // no viewer may lose or gain anything: the other nodes would be told some time
+		return true, true
+	case "role":
+		return opgen.Enum("MEMBER"), true
+	}
 	return nil, false
 }
 
