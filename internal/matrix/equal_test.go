@@ -95,12 +95,12 @@ type comparison struct {
 	g       *opgen.Generator
 	choices *choices
 
-	runs, answered, empty, reordered int
-	codes                            map[string]int
-	features                         map[string]int
-	failures                         int
-	reads                            [2]relay.Counts            // directly and by the executor
-	seen                             map[*viewer]map[string]int // marks, by their fields
+	runs, answered, reordered int
+	codes                     map[string]int
+	features                  map[string]int
+	failures                  int
+	reads                     [2]relay.Counts            // directly and by the executor
+	seen                      map[*viewer]map[string]int // marks, by their fields
 }
 
 func newComparison(p *planted, seed uint64) *comparison {
@@ -136,13 +136,15 @@ func (c *comparison) everyone(d *opgen.Document) {
 	c.p.t.Helper()
 	for _, op := range d.Operations {
 		for _, v := range c.p.viewers {
-			c.run(v, d, op)
+			if !c.run(v, d, op) {
+				return // it has been made smaller
+			}
 		}
 	}
 }
 
 // run holds one operation to it: the same on both paths, and nothing in it that is not for the viewer.
-func (c *comparison) run(v *viewer, d *opgen.Document, op *opgen.Operation) {
+func (c *comparison) run(v *viewer, d *opgen.Document, op *opgen.Operation) (ok bool) {
 	c.p.t.Helper()
 	var answers [2]outcome
 	for i, node := range []*testkit.Node{c.p.node, c.p.executor} {
@@ -158,16 +160,17 @@ func (c *comparison) run(v *viewer, d *opgen.Document, op *opgen.Operation) {
 		why = c.account(d, op, got)
 	}
 	if why == "" {
-		return
+		return true
 	}
 	c.failures++
-	opgen.Shrink(d, 300, func() bool {
+	opgen.Shrink(d, op, 300, func() bool {
 		return c.fault(v, c.p.ask(c.p.node, v, d, op), c.p.ask(c.p.executor, v, d, op)) != ""
 	})
 	got, want := c.p.ask(c.p.node, v, d, op), c.p.ask(c.p.executor, v, d, op)
 	sent, err := json.Marshal(d.Variables(op))
 	c.p.must(err)
 	c.p.t.Errorf("%s: %s\n%s%s %s\ndirectly:    %d %s\nby executor: %d %s", v.name, why, d.Text(), op.Name, sent, got.status, got.body, want.status, want.body)
+	return false
 }
 
 // fault says what is wrong with the two answers to one operation; "" if nothing is.

@@ -3,9 +3,13 @@ package opgen
 import "slices"
 
 // Shrink makes a document smaller, in place, for as long as fails says that it still fails: by leaving out selections,
-// arguments and directives, and by writing fragments' fields in their place. It asks at most tries times.
-func Shrink(d *Document, tries int, fails func() bool) {
+// arguments and directives, and by writing fragments' fields in their place. Operations other than op go whole, if they can. It
+// asks at most tries times.
+func Shrink(d *Document, op *Operation, tries int, fails func() bool) {
 	s := &shrinking{fails: fails, left: tries}
+	was := d.Operations
+	d.Operations = []*Operation{op}
+	s.try(func() { d.Operations = was })
 	for smaller := true; smaller && s.left > 0; {
 		smaller = false
 		for _, op := range d.Operations {
