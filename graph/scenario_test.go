@@ -135,44 +135,56 @@ var scenarios = map[string][]scenario{
 }
 
 func TestScenarios(t *testing.T) {
+	everywhere(t, func(w *world) { testScenarios(w) })
+}
+
+func TestScenariosByExecutor(t *testing.T) {
 	everywhere(t, func(w *world) {
-		n := 0
-		for mutation, list := range scenarios {
-			for _, sc := range list {
-				n++
-				// Every scenario has people of its own, renamed afterwards so that the next can have the names.
-				s := &stage{ada: w.user("ada"), bob: w.user("bob"), root: w.admin("root")}
-				for _, u := range []gid.User{s.ada, s.bob, s.root, s.ada} {
-					w.signIn(u)
-				}
-				s.post = w.post(s.ada, "Post of ada", true)
-				s.draft = w.post(s.ada, "Draft of ada", false)
-				s.comment = w.comment(s.ada, s.post, "comment of ada")
-				w.log.taken()
-				a := w.as(sc.by(s), "mutation { "+fmt.Sprintf(sc.do+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]s", s.post, s.draft, s.comment, s.ada, s.root)+" }")
-				label := mutation + ", " + sc.name
-				if got := a.codes(); got != sc.errors {
-					w.t.Errorf("%s: errors %q, want %q: %v %s", label, got, sc.errors, a.Errors, w.logged())
-				}
-				if path, want, ok := cut(sc.data); ok && sc.errors == a.codes() {
-					if got := fmt.Sprint(a.at(path)); got != want {
-						w.t.Errorf("%s: %s is %q, want %q", label, path, got, want)
-					}
-				}
-				want := []string{}
-				for _, k := range sc.events {
-					want = append(want, string(k))
-				}
-				if got := w.log.taken(); !slices.Equal(got, want) {
-					w.t.Errorf("%s: made the events %v, want %v", label, got, want)
-				}
-				w.forget()
-			}
-		}
-		if n < len(scenarios) {
-			w.t.Error("some mutation has no scenario")
+		w.byExecutor = true
+		testScenarios(w)
+		if n := w.reads.Counts().Direct; n > 0 {
+			t.Errorf("%d reads were answered directly", n)
 		}
 	})
+}
+
+func testScenarios(w *world) {
+	n := 0
+	for mutation, list := range scenarios {
+		for _, sc := range list {
+			n++
+			// Every scenario has people of its own, renamed afterwards so that the next can have the names.
+			s := &stage{ada: w.user("ada"), bob: w.user("bob"), root: w.admin("root")}
+			for _, u := range []gid.User{s.ada, s.bob, s.root, s.ada} {
+				w.signIn(u)
+			}
+			s.post = w.post(s.ada, "Post of ada", true)
+			s.draft = w.post(s.ada, "Draft of ada", false)
+			s.comment = w.comment(s.ada, s.post, "comment of ada")
+			w.log.taken()
+			a := w.as(sc.by(s), "mutation { "+fmt.Sprintf(sc.do+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]s", s.post, s.draft, s.comment, s.ada, s.root)+" }")
+			label := mutation + ", " + sc.name
+			if got := a.codes(); got != sc.errors {
+				w.t.Errorf("%s: errors %q, want %q: %v %s", label, got, sc.errors, a.Errors, w.logged())
+			}
+			if path, want, ok := cut(sc.data); ok && sc.errors == a.codes() {
+				if got := fmt.Sprint(a.at(path)); got != want {
+					w.t.Errorf("%s: %s is %q, want %q", label, path, got, want)
+				}
+			}
+			want := []string{}
+			for _, k := range sc.events {
+				want = append(want, string(k))
+			}
+			if got := w.log.taken(); !slices.Equal(got, want) {
+				w.t.Errorf("%s: made the events %v, want %v", label, got, want)
+			}
+			w.forget()
+		}
+	}
+	if n < len(scenarios) {
+		w.t.Error("some mutation has no scenario")
+	}
 }
 
 func TestEveryMutationHasAScenario(t *testing.T) {

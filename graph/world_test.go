@@ -24,6 +24,7 @@ import (
 	"tidings/internal/event"
 	"tidings/internal/eventlog"
 	"tidings/internal/gid"
+	"tidings/internal/relay"
 	"tidings/internal/session"
 	"tidings/internal/store"
 	"tidings/internal/testkit"
@@ -38,7 +39,10 @@ type world struct {
 	guard    *session.Guard
 	resolver *graph.Resolver
 	exec     *executor.Executor
+	reads    *relay.Direct
 	written  *bytes.Buffer // what is logged
+
+	byExecutor bool // all is answered by gqlgen's executor
 
 	sessions map[gid.User]gid.Session // of those who have signed in, the newest
 
@@ -64,6 +68,7 @@ func newWorld(t testing.TB, s *store.Store) *world {
 		Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Audit: security,
 		Sessions: session.New(s.Client(), w.log, tokens, w.guard, security, time.Now),
 	}
+	w.reads = relay.NewDirect()
 	w.exec = newExecutor(w.resolver, w)
 	return w
 }
@@ -71,6 +76,7 @@ func newWorld(t testing.TB, s *store.Store) *world {
 func newExecutor(r *graph.Resolver, w *world) *executor.Executor {
 	exec := executor.New(graph.NewExecutableSchema(graph.Config{Resolvers: r}))
 	exec.Use(graph.LiveCursor{Log: w.log})
+	exec.Use(w.reads)
 	exec.SetErrorPresenter(graph.Presenter(slog.New(slog.NewTextHandler(w, nil))))
 	return exec
 }
@@ -199,6 +205,9 @@ func (w *world) as(viewer gid.User, query string, variables ...map[string]any) a
 			w.t.Fatal(err)
 		}
 		ctx = auth.WithViewer(ctx, v)
+	}
+	if w.byExecutor {
+		ctx = relay.ByExecutor(ctx)
 	}
 	params := &graphql.RawParams{Query: query}
 	if len(variables) > 0 {

@@ -126,6 +126,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
 		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Attempts: attempts, Sessions: a.sessions, Audit: security,
 	}})
+	a.reads = relay.NewDirect()
 	a.web, err = web.New(web.Options{
 		Schema:     schema,
 		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}, a.reads},
@@ -230,6 +231,12 @@ func (a *App) URL() string {
 	}
 	return "http://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
 }
+
+// Handler answers the requests: for those who bring a listener, or a context, of their own.
+func (a *App) Handler() http.Handler { return a.web }
+
+// Reads counts how reads were answered since the App was made.
+func (a *App) Reads() relay.Counts { return a.reads.Counts() }
 
 func (a *App) ready(ctx context.Context) error {
 	if err := a.store.Ping(ctx); err != nil {

@@ -13,6 +13,8 @@ import (
 	_ "modernc.org/sqlite"
 
 	"tidings/internal/config"
+	"tidings/internal/event"
+	"tidings/internal/relay"
 	"tidings/internal/testkit"
 )
 
@@ -26,7 +28,10 @@ type world struct {
 	w       *writer
 	viewers []*viewer // the columns
 	made    int
+	asked   int    // over HTTP
 	start   string // the log's head before anything happened
+
+	executor *testkit.Node // the same server, by gqlgen's executor; nil before it is needed
 
 	anonymous, other, author, admin *viewer
 	// What author wrote: public, never public, and public once. commented is a comment on the first.
@@ -78,7 +83,7 @@ func (w *world) promote(d config.Database, v *viewer) {
 		w.t.Fatal(err)
 	}
 	v.user.values["role"], v.admin = "ADMIN", true
-	w.node = testkit.Start(w.t, d)
+	w.node, w.executor = testkit.Start(w.t, d), nil
 	v.token = w.logIn(v.user.values["username"].(string))
 }
 
@@ -167,13 +172,39 @@ func (w *world) ways(v *viewer) map[string]asker {
 	}
 }
 
+// http runs a document over HTTP. What changes nothing is asked by the executor as well, every time in the long form and
+// now and then in the short one, and must be the same to the byte.
 func (w *world) http(v *viewer, document string) string {
+	w.t.Helper()
+	got := w.at(w.node, v, document)
+	if w.asked++; !strings.HasPrefix(document, "mutation") && w.asked%testkit.Of(4, 1) == 0 {
+		if w.executor == nil {
+			w.executor = w.node.Within(relay.ByExecutor)
+		}
+		if want := w.at(w.executor, v, document); withoutHead(got) != withoutHead(want) {
+			w.t.Errorf("%s: the two ways differ\n%s\ndirectly:    %s\nby executor: %s", v.name, document, got, want)
+		}
+	}
+	return got
+}
+
+// withoutHead leaves out the log's head, which moves by itself.
+func withoutHead(response string) string {
+	return cursorText.ReplaceAllStringFunc(response, func(quoted string) string {
+		if _, err := event.ParseCursor(strings.Trim(quoted, `"`)); err == nil {
+			return "(a place in the stream)"
+		}
+		return quoted
+	})
+}
+
+func (w *world) at(node *testkit.Node, v *viewer, document string) string {
 	w.t.Helper()
 	body, err := json.Marshal(map[string]string{"query": document})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req, err := http.NewRequest("POST", w.node.URL+"/graphql", bytes.NewReader(body))
+	req, err := http.NewRequest("POST", node.URL+"/graphql", bytes.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -181,7 +212,7 @@ func (w *world) http(v *viewer, document string) string {
 	if v.token != "" {
 		req.Header.Set("Authorization", "Bearer "+v.token)
 	}
-	resp, b, err := w.node.Send(req)
+	resp, b, err := node.Send(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}

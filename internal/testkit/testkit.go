@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"tidings/internal/app"
 	"tidings/internal/config"
+	"tidings/internal/relay"
 	"tidings/internal/testkit/leak"
 )
 
@@ -26,6 +28,7 @@ type Node struct {
 	t    testing.TB
 	URL  string // http://…
 	Log  *Buffer
+	app  *app.App // nil: somebody else's
 	stop context.CancelFunc
 	done chan struct{}
 	err  error
@@ -70,7 +73,7 @@ func StartWith(t testing.TB, cfg config.Config) *Node {
 		stop()
 		t.Fatal(err)
 	}
-	n.URL = a.URL()
+	n.URL, n.app = a.URL(), a
 	go func() {
 		defer close(n.done)
 		n.err = a.Run(ctx)
@@ -78,6 +81,22 @@ func StartWith(t testing.TB, cfg config.Config) *Node {
 	t.Cleanup(n.Stop)
 	return n
 }
+
+// Within returns the same server at another address, where change makes the context of each request over HTTP. Sockets
+// make theirs themselves.
+func (n *Node) Within(change func(context.Context) context.Context) *Node {
+	n.t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.app.Handler().ServeHTTP(w, r.WithContext(change(r.Context())))
+	}))
+	n.t.Cleanup(server.Close)
+	other := At(n.t, server.URL)
+	other.app, other.Log = n.app, n.Log
+	return other
+}
+
+// Reads counts how the server has answered reads, over all its addresses.
+func (n *Node) Reads() relay.Counts { return n.app.Reads() }
 
 // At speaks to a server that somebody else runs.
 func At(t testing.TB, url string) *Node {
