@@ -68,7 +68,7 @@ func newWorld(t testing.TB, s *store.Store) *world {
 		Ent: s.Client(), Log: w.log, Passwords: auth.NewPasswords(), Audit: security,
 		Sessions: session.New(s.Client(), w.log, tokens, w.guard, security, time.Now),
 	}
-	w.reads = relay.NewDirect()
+	w.reads = relay.NewDirect(slog.New(slog.NewTextHandler(w, nil)))
 	w.exec = newExecutor(w.resolver, w)
 	return w
 }

@@ -126,7 +126,6 @@ func (a *App) open(ctx context.Context) (err error) {
 	schema := graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{
 		Ent: a.store.Client(), Log: a.events, Passwords: passwords, Attempts: attempts, Sessions: a.sessions, Audit: security,
 	}})
-	a.reads = relay.NewDirect()
 	a.web, err = web.New(web.Options{
 		Schema:     schema,
 		Extensions: []graphql.HandlerExtension{graph.LiveCursor{Log: a.events}, a.reads},

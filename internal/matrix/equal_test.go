@@ -26,7 +26,7 @@ import (
 )
 
 // direct says that reads are answered directly where relay.Direct is in use.
-const direct = false
+const direct = true
 
 // shape is what fits into the limits on an operation's cost, mostly.
 var shape = opgen.Shape{Roots: 3, Fields: 28, Depth: 7, Bad: 0.15}

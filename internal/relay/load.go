@@ -124,7 +124,11 @@ func (l *loader) pageRows(ctx context.Context, q ent.NodeQuery, parents []uuid.U
 		parent := parentOf(m)
 		if count[parent]++; count[parent] > w.size {
 			p := pages[parent]
-			p.PageInfo.HasNextPage, p.PageInfo.HasPreviousPage = !w.backward, w.backward
+			if w.backward {
+				p.PageInfo.HasPreviousPage = true
+			} else {
+				p.PageInfo.HasNextPage = true
+			}
 			pages[parent] = p
 			continue
 		}

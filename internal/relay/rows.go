@@ -270,7 +270,11 @@ func (p *pagesOf) divide(l *list) error {
 		page.first, page.end = first, i
 		if page.end-page.first > p.window.size {
 			page.end = page.first + p.window.size
-			page.hasNext, page.hasPrevious = !p.window.backward, p.window.backward
+			if p.window.backward {
+				page.hasPrevious = true
+			} else {
+				page.hasNext = true
+			}
 		}
 	}
 	if p.window.rank != nil {
