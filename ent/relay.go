@@ -22,6 +22,7 @@ type NodeType struct {
 	NewestFirst bool                           // the direction of its default order
 	Columns     map[string]string              // the column behind each GraphQL field that has one
 	Times       map[string]bool                // the columns that hold times
+	Nullable    map[string]bool                // the columns that may be NULL, or are to some viewers
 	Texts       map[string]bool                // the columns that hold texts, names of enumerations too
 	Bools       map[string]bool                // the columns that hold booleans
 	AppendID    func([]byte, uuid.UUID) []byte // appends an id as clients write it

@@ -75,6 +75,7 @@ var CommentType = &NodeType{
 		comment.FieldCreatedAt: true,
 		comment.FieldUpdatedAt: true,
 	},
+	Nullable: map[string]bool{},
 	Texts: map[string]bool{
 		comment.FieldContent: true,
 	},
@@ -331,6 +332,9 @@ var PostType = &NodeType{
 		post.FieldPublishedAt: true,
 		post.FieldCreatedAt:   true,
 		post.FieldUpdatedAt:   true,
+	},
+	Nullable: map[string]bool{
+		post.FieldPublishedAt: true,
 	},
 	Texts: map[string]bool{
 		post.FieldTitle:   true,
@@ -618,6 +622,9 @@ var UserType = &NodeType{
 	Times: map[string]bool{
 		user.FieldCreatedAt: true,
 		user.FieldUpdatedAt: true,
+	},
+	Nullable: map[string]bool{
+		user.FieldEmail: true,
 	},
 	Texts: map[string]bool{
 		user.FieldUsername:    true,

@@ -98,8 +98,8 @@ type answer struct{ json []byte }
 // MarshalGQL implements graphql.Marshaler. It is called once.
 func (a *answer) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(a.json) // gqlgen's writers are buffers: they don't fail
-	if cap(a.json) <= maxSpare {
-		spareBytes.Put(&a.json)
+	if spare := a.json; cap(spare) <= maxSpare {
+		spareBytes.Put(&spare)
 	}
 	a.json = nil
 }
@@ -210,7 +210,7 @@ func (d *Direct) nodes(ctx context.Context, l *loader, q ent.NodeQuery) ([]ent.N
 	for i := range all {
 		first := len(out.b)
 		out.object(p.node, row{r.nodes, i})
-		id, err := r.nodes.id(i, 0)
+		id, err := r.nodes.id(i, p.id)
 		if err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 type plan struct {
 	rows  *source // of a node
 	node  *object
+	id    int   // the column of the node's id
 	page  *list // of a connection
 	shape *shape
 	lists []*list // all of them; a list's number is its place
@@ -28,6 +29,7 @@ type plan struct {
 type source struct {
 	tables []*table // the type itself comes first
 	lists  []*list  // the connections behind any of them, which are statements of their own
+	nested bool     // whether the type's rows are those of a statement within, which has but the columns that are read
 }
 
 // table is the columns that a source reads of one type.
@@ -36,9 +38,11 @@ type table struct {
 	parent  *table // whose edge leads here; nil for the first of a source
 	edge    string
 	alias   string
-	columns []string // the id first
+	columns []string
+	within  []string // columns that only what is joined to it needs
 	joins   map[string]*table
 	first   int              // of its columns among those of the source
+	present int              // the column that has a value wherever there is a row
 	names   map[string]names // by dialect
 }
 
@@ -59,7 +63,10 @@ type list struct {
 	source      *source    // nil when no node and no cursor is selected
 	reference   int        // at the root -1, else the column that says whose page a row is of
 	cursors     bool       // whether any are selected
+	ranked      bool       // ordered by rank, and by no column
 	key         int        // the column of the order, -1 when none is read
+	id          int        // the column of the id, for cursors
+	parent      int        // the column of the id among those of on
 	total       bool
 	hasNext     bool
 	hasPrevious bool
@@ -117,6 +124,7 @@ type compiler struct {
 func compileNode(l *loader, typ *ent.NodeType) (*plan, error) {
 	c := &compiler{loader: l, plan: &plan{}}
 	c.plan.rows = newSource(typ)
+	c.plan.id = c.plan.rows.tables[0].column(typ.ID)
 	var err error
 	c.plan.node, err = c.object(c.plan.rows, c.plan.rows.tables[0], l.field.Field.Selections)
 	return c.done(), err
@@ -125,12 +133,13 @@ func compileNode(l *loader, typ *ent.NodeType) (*plan, error) {
 // compilePage plans the answer of a field that is a connection to a type, ordered by a column ("": by rank).
 func compilePage(l *loader, typ *ent.NodeType, order string) (*plan, error) {
 	c := &compiler{loader: l, plan: &plan{}}
-	page := &list{typ: typ, reference: -1, key: -1}
+	page := &list{typ: typ, reference: -1, key: -1, ranked: order == ""}
 	c.plan.page, c.plan.lists = page, []*list{page}
 	var err error
 	c.plan.shape, err = c.connection(page, l.field.Field.Selections)
-	if page.cursors && order != "" {
+	if page.cursors && !page.ranked {
 		page.key = page.source.tables[0].column(order)
+		page.id = page.source.tables[0].column(typ.ID)
 	}
 	return c.done(), err
 }
@@ -150,7 +159,7 @@ func (c *compiler) done() *plan {
 }
 
 func newSource(typ *ent.NodeType) *source {
-	return &source{tables: []*table{{typ: typ, columns: []string{typ.ID}}}}
+	return &source{tables: []*table{{typ: typ}}}
 }
 
 // layOut decides where the columns of each table are, and how they are named, which is half of what it took to build a
@@ -158,9 +167,11 @@ func newSource(typ *ent.NodeType) *source {
 func (s *source) layOut() {
 	first := 0
 	for i, t := range s.tables {
-		t.first = first
+		if t.present = slices.IndexFunc(t.columns, func(c string) bool { return !t.typ.Nullable[c] }); t.present < 0 {
+			t.present = t.column(t.typ.ID)
+		}
+		t.alias, t.first = "t"+strconv.Itoa(i), first
 		first += len(t.columns)
-		t.alias = "t" + strconv.Itoa(i)
 		t.names = map[string]names{}
 		for _, d := range []string{dialect.Postgres, dialect.SQLite} {
 			var n names
@@ -169,7 +180,13 @@ func (s *source) layOut() {
 				n.own = append(n.own, t.typ.Qualified(d, c))
 				n.joined = append(n.joined, joined.C(c))
 			}
+			for _, c := range t.within {
+				n.own = append(n.own, t.typ.Qualified(d, c))
+			}
 			if t.parent != nil {
+				if !slices.Contains(t.columns, t.typ.ID) {
+					n.own = append(n.own, t.typ.Qualified(d, t.typ.ID))
+				}
 				reference := t.parent.typ.Edges[t.edge].Column
 				n.on = [2]string{joined.C(t.typ.ID), sql.Dialect(d).Table(t.parent.alias).C(reference)}
 				if t.parent.parent == nil {
@@ -202,8 +219,13 @@ func (s *source) join(t *table, edge string) *table {
 		return to
 	}
 	e := t.typ.Edges[edge]
-	t.column(e.Column)
-	to := &table{typ: types[e.To], parent: t, edge: edge, columns: []string{types[e.To].ID}}
+	switch {
+	case t.parent != nil:
+		t.within = append(t.within, e.Column)
+	case s.nested:
+		t.column(e.Column)
+	}
+	to := &table{typ: types[e.To], parent: t, edge: edge}
 	if t.joins == nil {
 		t.joins = map[string]*table{}
 	}
@@ -289,7 +311,7 @@ func (c *compiler) list(s *source, on *table, f graphql.CollectedField) *list {
 			return l
 		}
 	}
-	l := &list{number: len(c.plan.lists), on: on, edge: f.Name, typ: types[on.typ.Edges[f.Name].To], field: f.Field}
+	l := &list{number: len(c.plan.lists), on: on, parent: on.column(on.typ.ID), edge: f.Name, typ: types[on.typ.Edges[f.Name].To], field: f.Field}
 	s.lists = append(s.lists, l)
 	c.plan.lists = append(c.plan.lists, l)
 	return l
@@ -312,9 +334,13 @@ func sameArguments(a, b *ast.Field) bool {
 func (l *list) rows() *source {
 	if l.source == nil {
 		l.source = newSource(l.typ)
+		first := l.source.tables[0]
+		if l.source.nested = l.on != nil || l.ranked; l.source.nested {
+			l.id = first.column(l.typ.ID) // by which, too, they are ordered
+		}
 		if l.on != nil {
-			l.reference = l.source.tables[0].column(l.on.typ.Edges[l.edge].Column)
-			l.key = l.source.tables[0].column(l.typ.CreatedAt) // which the pages are ordered by
+			l.reference = first.column(l.on.typ.Edges[l.edge].Column)
+			l.key = first.column(l.typ.CreatedAt)
 		}
 	}
 	return l.source

@@ -154,7 +154,7 @@ func (r *rows) scan(found *entsql.Rows, s *source) (err error) {
 			return fmt.Errorf("more than %d bytes", maxAnswer)
 		}
 		for _, t := range s.tables {
-			if columns[t.first] == nil {
+			if columns[t.first+t.present] == nil {
 				return fmt.Errorf("the %s of a row is gone or hidden", t.edge)
 			}
 		}
@@ -217,7 +217,7 @@ func (r *reading) behind(s *source, q ent.NodeQuery, from *rows, kept []bool) er
 			if kept != nil && !kept[i] {
 				continue
 			}
-			id, err := from.id(i, l.on.first)
+			id, err := from.id(i, l.on.first+l.parent)
 			if err != nil {
 				return err
 			}

@@ -101,7 +101,7 @@ func (w *writer) value(m *member, at row) {
 // pageOf finds the page of a row; nil if there is none.
 func (w *writer) pageOf(l *list, at row) *onePage {
 	of := &w.lists[l.number]
-	id, err := at.of.id(at.at, l.on.first)
+	id, err := at.of.id(at.at, l.on.first+l.parent)
 	if err != nil {
 		w.fail(err)
 		return nil
@@ -196,7 +196,7 @@ func (w *writer) cursor(l *list, of *pagesOf, p *onePage, n int) {
 		w.b = append(w.b, rankCursor(of.window.offset+n+1)...)
 	} else {
 		at := of.row(p, n)
-		id, err := at.of.id(at.at, 0)
+		id, err := at.of.id(at.at, l.id)
 		key, _ := at.of.value(at.at, l.key)
 		if err != nil {
 			w.fail(err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/gorilla/websocket"
@@ -209,7 +210,14 @@ func (a answer) write(status int, resp *graphql.Response) {
 		a.send(status, resultEvents(resp))
 		return
 	}
-	body := appendResponse(make([]byte, 0, len(resp.Data)+512), resp, "")
+	spare := spareBodies.Get().(*[]byte)
+	body := appendResponse((*spare)[:0], resp, "")
+	if cap(body) <= maxSpareBody {
+		defer func(written []byte) {
+			*spare = written
+			spareBodies.Put(spare)
+		}(body)
+	}
 	// What sets a cookie has a secret in it, and so may what a mutation answers:
 	// neither a cache nor the length of what is compressed may tell it.
 	harmless := a.query && h.Get("Set-Cookie") == ""
@@ -233,6 +241,12 @@ func (a answer) write(status int, resp *graphql.Response) {
 	}
 	a.send(status, body)
 }
+
+// spareBodies are what answers were written from, to be used again up to a size: most of what is allocated for a page
+// would be for that.
+var spareBodies = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxSpareBody = 256 << 10
 
 // encode compresses a body if the client takes that and it is worth it.
 func (a answer) encode(body []byte) []byte {
