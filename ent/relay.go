@@ -66,6 +66,7 @@ type NodeQuery interface {
 	Count(ctx context.Context) (int, error)
 	CountBy(ctx context.Context, column string) (map[uuid.UUID]int, error)
 	Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error)
+	Joined(ctx context.Context, columns []string) (*sql.Selector, error)
 	Answered(id uuid.UUID, json []byte) Node
 }
 

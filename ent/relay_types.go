@@ -6,15 +6,16 @@ import (
 	"context"
 	"fmt"
 
-	"tidings/ent/comment"
-	"tidings/ent/post"
-	"tidings/ent/user"
-	"tidings/internal/gid"
-
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+
+	"tidings/ent/comment"
+	"tidings/ent/post"
+	"tidings/ent/rule"
+	"tidings/ent/user"
+	"tidings/internal/gid"
 )
 
 // Types are the types that have connections.
@@ -189,17 +190,38 @@ func (*CommentQuery) Answered(id uuid.UUID, json []byte) Node {
 // The columns are written as CommentType.Qualified has them. The error wraps ErrNoStatement where a query is more
 // than its statement.
 func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
+	if err := _q.prepareStatement(ctx, columns); err != nil {
+		return nil, nil, err
+	}
+	s := _q.statement(ctx, columns)
+	return s, _q.driver, s.Err()
+}
+
+// Joined is Statement for what is joined to another one. It is nil where the whole table is to be joined.
+func (_q *CommentQuery) Joined(ctx context.Context, columns []string) (*sql.Selector, error) {
+	if err := _q.prepareStatement(ctx, columns); err != nil {
+		return nil, err
+	}
+	if len(_q.predicates)+len(_q.order)+len(_q.modifiers) == 0 && _q.ctx.Offset == nil && _q.ctx.Limit == nil {
+		return nil, nil
+	}
+	s := _q.statement(ctx, columns)
+	return s, s.Err()
+}
+
+func (_q *CommentQuery) prepareStatement(ctx context.Context, columns []string) error {
 	for _, in := range _q.inters {
 		if _, ok := in.(Traverser); !ok {
-			return nil, nil, fmt.Errorf("%w: it has interceptors", ErrNoStatement)
+			return fmt.Errorf("%w: it has interceptors", ErrNoStatement)
 		}
 	}
 	if _q.path != nil || _q.ctx.Unique != nil {
-		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
+		return fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
 	}
-	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
-		return nil, nil, err
-	}
+	return _q.prepareQuery(rule.Reading(setContextOp(ctx, _q.ctx, ent.OpQueryAll), columns))
+}
+
+func (_q *CommentQuery) statement(ctx context.Context, columns []string) *sql.Selector {
 	d := sql.Dialect(_q.driver.Dialect())
 	s := d.Select(columns...).From(d.Table(comment.Table)).WithContext(ctx)
 	for _, p := range _q.predicates {
@@ -217,7 +239,7 @@ func (_q *CommentQuery) Statement(ctx context.Context, columns []string) (*sql.S
 	for _, m := range _q.modifiers {
 		m(s)
 	}
-	return s, _q.driver, s.Err()
+	return s
 }
 
 // Dialect is that of the database.
@@ -453,17 +475,38 @@ func (*PostQuery) Answered(id uuid.UUID, json []byte) Node {
 // The columns are written as PostType.Qualified has them. The error wraps ErrNoStatement where a query is more
 // than its statement.
 func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
+	if err := _q.prepareStatement(ctx, columns); err != nil {
+		return nil, nil, err
+	}
+	s := _q.statement(ctx, columns)
+	return s, _q.driver, s.Err()
+}
+
+// Joined is Statement for what is joined to another one. It is nil where the whole table is to be joined.
+func (_q *PostQuery) Joined(ctx context.Context, columns []string) (*sql.Selector, error) {
+	if err := _q.prepareStatement(ctx, columns); err != nil {
+		return nil, err
+	}
+	if len(_q.predicates)+len(_q.order)+len(_q.modifiers) == 0 && _q.ctx.Offset == nil && _q.ctx.Limit == nil {
+		return nil, nil
+	}
+	s := _q.statement(ctx, columns)
+	return s, s.Err()
+}
+
+func (_q *PostQuery) prepareStatement(ctx context.Context, columns []string) error {
 	for _, in := range _q.inters {
 		if _, ok := in.(Traverser); !ok {
-			return nil, nil, fmt.Errorf("%w: it has interceptors", ErrNoStatement)
+			return fmt.Errorf("%w: it has interceptors", ErrNoStatement)
 		}
 	}
 	if _q.path != nil || _q.ctx.Unique != nil {
-		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
+		return fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
 	}
-	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
-		return nil, nil, err
-	}
+	return _q.prepareQuery(rule.Reading(setContextOp(ctx, _q.ctx, ent.OpQueryAll), columns))
+}
+
+func (_q *PostQuery) statement(ctx context.Context, columns []string) *sql.Selector {
 	d := sql.Dialect(_q.driver.Dialect())
 	s := d.Select(columns...).From(d.Table(post.Table)).WithContext(ctx)
 	for _, p := range _q.predicates {
@@ -481,7 +524,7 @@ func (_q *PostQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	for _, m := range _q.modifiers {
 		m(s)
 	}
-	return s, _q.driver, s.Err()
+	return s
 }
 
 // Dialect is that of the database.
@@ -745,17 +788,38 @@ func (*UserQuery) Answered(id uuid.UUID, json []byte) Node {
 // The columns are written as UserType.Qualified has them. The error wraps ErrNoStatement where a query is more
 // than its statement.
 func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error) {
+	if err := _q.prepareStatement(ctx, columns); err != nil {
+		return nil, nil, err
+	}
+	s := _q.statement(ctx, columns)
+	return s, _q.driver, s.Err()
+}
+
+// Joined is Statement for what is joined to another one. It is nil where the whole table is to be joined.
+func (_q *UserQuery) Joined(ctx context.Context, columns []string) (*sql.Selector, error) {
+	if err := _q.prepareStatement(ctx, columns); err != nil {
+		return nil, err
+	}
+	if len(_q.predicates)+len(_q.order)+len(_q.modifiers) == 0 && _q.ctx.Offset == nil && _q.ctx.Limit == nil {
+		return nil, nil
+	}
+	s := _q.statement(ctx, columns)
+	return s, s.Err()
+}
+
+func (_q *UserQuery) prepareStatement(ctx context.Context, columns []string) error {
 	for _, in := range _q.inters {
 		if _, ok := in.(Traverser); !ok {
-			return nil, nil, fmt.Errorf("%w: it has interceptors", ErrNoStatement)
+			return fmt.Errorf("%w: it has interceptors", ErrNoStatement)
 		}
 	}
 	if _q.path != nil || _q.ctx.Unique != nil {
-		return nil, nil, fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
+		return fmt.Errorf("%w: it goes along edges, or is distinct", ErrNoStatement)
 	}
-	if err := _q.prepareQuery(setContextOp(ctx, _q.ctx, ent.OpQueryAll)); err != nil {
-		return nil, nil, err
-	}
+	return _q.prepareQuery(rule.Reading(setContextOp(ctx, _q.ctx, ent.OpQueryAll), columns))
+}
+
+func (_q *UserQuery) statement(ctx context.Context, columns []string) *sql.Selector {
 	d := sql.Dialect(_q.driver.Dialect())
 	s := d.Select(columns...).From(d.Table(user.Table)).WithContext(ctx)
 	for _, p := range _q.predicates {
@@ -773,7 +837,7 @@ func (_q *UserQuery) Statement(ctx context.Context, columns []string) (*sql.Sele
 	for _, m := range _q.modifiers {
 		m(s)
 	}
-	return s, _q.driver, s.Err()
+	return s
 }
 
 // Dialect is that of the database.

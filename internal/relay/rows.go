@@ -112,11 +112,16 @@ func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 	}
 	for _, t := range s.tables[1:] {
 		names := t.names[d]
-		joined, _, err := queryOf(q, t).Statement(r.ctx, names.own)
+		joined, err := queryOf(q, t).Joined(r.ctx, names.own)
 		if err != nil {
 			return nil, err
 		}
-		base.LeftJoin(joined.As(t.alias)).On(names.on[0], names.on[1]).AppendSelect(names.joined...)
+		if joined == nil {
+			base.LeftJoin(entsql.Table(t.typ.Table).As(t.alias))
+		} else {
+			base.LeftJoin(joined.As(t.alias))
+		}
+		base.On(names.on[0], names.on[1]).AppendSelect(names.joined...)
 	}
 	text, args := base.Query()
 	if err := base.Err(); err != nil {
