@@ -106,10 +106,12 @@ func (r *rows) id(row, column int) (uuid.UUID, error) {
 // is found by its id, or not at all.
 func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 	d := q.Dialect()
-	base, driver, err := q.Statement(r.ctx, s.tables[0].names[d].own)
+	names := s.tables[0].names[d]
+	base, driver, err := q.Statement(r.ctx, names.own)
 	if err != nil {
 		return nil, err
 	}
+	masked := len(base.SelectedColumns()) < len(names.own) // for then some are expressions
 	for _, t := range s.tables[1:] {
 		names := t.names[d]
 		joined, err := queryOf(q, t).Joined(r.ctx, names.own)
@@ -121,7 +123,13 @@ func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 		} else {
 			base.LeftJoin(joined.As(t.alias))
 		}
-		base.On(names.on[0], names.on[1]).AppendSelect(names.joined...)
+		base.On(names.on[0], names.on[1])
+		if masked {
+			base.AppendSelect(names.out...)
+		}
+	}
+	if !masked {
+		base.SelectExpr(entsql.Raw(names.all))
 	}
 	text, args := base.Query()
 	if err := base.Err(); err != nil {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -84,8 +85,11 @@ func (w *writer) value(m *member, at row) {
 			w.fail(err)
 		}
 		w.b = append(m.table.typ.AppendID(append(w.b, '"'), id), '"')
-	case moment: // which database/sql gives as RFC 3339; both databases keep UTC and microseconds
-		w.b = append(append(append(w.b, '"'), v...), '"')
+	case moment:
+		var ok bool
+		if w.b, ok = appendMoment(w.b, v); !ok {
+			w.fail(fmt.Errorf("%s is no time in UTC", m.table.columns[m.column]))
+		}
 	case boolean: // of which SQLite has none
 		switch string(v) {
 		case "true", "1":
@@ -204,9 +208,10 @@ func (w *writer) cursor(l *list, of *pagesOf, p *onePage, n int) {
 		b := append(make([]byte, 0, 64), cursorVersion, of.window.orderByte())
 		b = append(b, id[:]...)
 		if l.typ.Times[of.window.order.Column] {
-			at, err := time.Parse(time.RFC3339Nano, string(key))
-			if err != nil {
-				w.fail(err)
+			text, ok := appendMoment(nil, key)
+			at, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(text))
+			if !ok || err != nil {
+				w.fail(fmt.Errorf("%s is no time in UTC", key))
 			}
 			b = binary.BigEndian.AppendUint64(append(b, keyIsTime), uint64(at.UnixMicro()))
 		} else {
@@ -215,6 +220,25 @@ func (w *writer) cursor(l *list, of *pagesOf, p *onePage, n int) {
 		w.b = base64.RawURLEncoding.AppendEncode(w.b, b)
 	}
 	w.b = append(w.b, '"')
+}
+
+// appendMoment appends a time as the schema has it. Text is what both databases make of it, with a zone of "+00" or
+// "+00:00", as "2026-11-21 09:30:00.123456+00", zeros at the end of the fraction left out; or what database/sql does,
+// which is what is written.
+func appendMoment(b, text []byte) ([]byte, bool) {
+	const day, second = len("2026-11-21"), len("2026-11-21 09:30:00")
+	text, zulu := bytes.CutSuffix(text, []byte("Z"))
+	if !zulu {
+		var zone bool
+		if text, zone = bytes.CutSuffix(bytes.TrimSuffix(text, []byte(":00")), []byte("+00")); !zone {
+			return b, false
+		}
+	}
+	if len(text) < second || text[4] != '-' || len(text) > second && text[second] != '.' {
+		return b, false
+	}
+	b = append(append(append(b, '"'), text[:day]...), 'T')
+	return append(append(b, text[day+1:]...), 'Z', '"'), true
 }
 
 // appendText appends a text as gqlgen writes it.
