@@ -144,7 +144,7 @@ func directly[T any](ctx context.Context, read func(*Direct) (T, error)) (v T, o
 	}
 	var none T
 	switch {
-	case errors.Is(err, errNotDirect):
+	case errors.Is(err, errNotDirect), errors.Is(err, ent.ErrNoStatement):
 		d.executor.Add(1)
 	case ctx.Err() != nil:
 		return none, true, err

@@ -448,6 +448,7 @@ func (c *plan) windows(l *loader, root window) ([]page, error) {
 	for i, list := range c.lists {
 		if list.on == nil {
 			all[i].window = root
+			all[i].window.alone = list.alone(root)
 			continue
 		}
 		given := l.arguments(list.field)
@@ -458,6 +459,7 @@ func (c *plan) windows(l *loader, root window) ([]page, error) {
 		if all[i].window, err = newWindow(list.typ, args); err != nil {
 			return nil, err
 		}
+		all[i].window.alone = list.alone(all[i].window)
 		for _, name := range list.on.typ.Edges[list.edge].Filters {
 			if value := given[name]; value != nil {
 				all[i].filters = append(all[i].filters, filter{list.typ.Columns[name], value})
@@ -465,6 +467,11 @@ func (c *plan) windows(l *loader, root window) ([]page, error) {
 		}
 	}
 	return all, nil
+}
+
+// alone reports whether nobody asks for what is beyond a window.
+func (l *list) alone(w window) bool {
+	return !(l.hasNext && !w.backward || l.hasPrevious && w.backward)
 }
 
 // page is what the arguments say of a list.

@@ -20,6 +20,7 @@ type window struct {
 	size          int
 	backward      bool
 	after, before *place
+	alone         bool // nobody asks whether there are others beyond
 
 	rank   func(*sql.Selector) sql.Querier // instead of order
 	offset int                             // with rank: how many rows stand before the page
@@ -65,14 +66,18 @@ func newWindow(typ *ent.NodeType, args Args) (w window, err error) {
 	return w, err
 }
 
-// apply gives a statement the window, and one row more, which tells whether there are others beyond.
+// apply gives a statement the window, and one row more, which tells whether there are others beyond, unless it is alone.
 func (w window) apply(s *sql.Selector) {
 	if w.rank != nil {
 		s.OrderExpr(descending(w.rank(s))).OrderBy(sql.Desc(s.C(idColumn))).Offset(w.offset)
 	} else {
 		w.bound(s).orderBy(s)
 	}
-	s.Limit(w.size + 1)
+	if w.alone {
+		s.Limit(w.size)
+	} else {
+		s.Limit(w.size + 1)
+	}
 }
 
 // applyRanked is apply for a ranked window, such that what is joined to its rows is joined to no others, and leaves them

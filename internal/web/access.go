@@ -23,7 +23,7 @@ const requestIDHeader = "X-Request-Id"
 // with a token, a document or a variable.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	line := &accessLine{ResponseWriter: w, id: requestID(r)}
+	line := &accessLine{ResponseWriter: w, id: requestID(r), quiet: !s.log.Enabled(r.Context(), slog.LevelInfo)}
 	r = r.WithContext(auth.WithClient(r.Context(), auth.Client{Address: s.proxies.client(r), Request: line.id}))
 	w.Header()[requestIDHeader] = []string{line.id}
 	secure(w.Header())
@@ -89,6 +89,7 @@ type accessLine struct {
 	id     string
 	status int
 	more   []slog.Attr
+	quiet  bool // no line will be written
 }
 
 func (l *accessLine) WriteHeader(status int) {
@@ -119,7 +120,7 @@ func (l *accessLine) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
 // note adds what a GraphQL request was to the line about it.
 func note(w http.ResponseWriter, viewer auth.Viewer, oc *graphql.OperationContext, outcome string) {
-	if l, ok := w.(*accessLine); ok {
+	if l, ok := w.(*accessLine); ok && !l.quiet {
 		l.more = append(operationAttrs(viewer, operationName(oc), operationType(oc)), slog.String("outcome", outcome))
 	}
 }

@@ -160,10 +160,11 @@ func space(text []byte) []byte {
 	return text
 }
 
-func unquote(text []byte) (s string) {
+func unquote(text []byte) string {
 	if bytes.IndexByte(text, '\\') < 0 {
 		return string(text[1 : len(text)-1])
 	}
+	var s string
 	_ = json.Unmarshal(text, &s) // it is a string
 	return s
 }

@@ -1,0 +1,144 @@
+package relay
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+
+	"tidings/ent"
+)
+
+// asked is the loader of the first field of a document.
+func asked(t testing.TB, document string, variables map[string]any) *loader {
+	t.Helper()
+	doc, err := parser.ParseQuery(&ast.Source{Input: document})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again(doc, variables)
+}
+
+// again is the loader of the next run of a document.
+func again(doc *ast.QueryDocument, variables map[string]any) *loader {
+	field := doc.Operations[0].SelectionSet[0].(*ast.Field)
+	return &loader{
+		&graphql.OperationContext{Doc: doc, Operation: doc.Operations[0], Variables: variables},
+		&graphql.FieldContext{Field: graphql.CollectedField{Field: field, Selections: field.SelectionSet}},
+	}
+}
+
+func TestPlansAreMadeOnce(t *testing.T) {
+	var p plans
+	made := 0
+	find := func(l *loader, order string) *plan {
+		t.Helper()
+		found, err := p.find(l, ent.PostType, order, func() (*plan, error) { made++; return &plan{bytes: 100}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	l := asked(t, `query($a: Boolean!, $b: Boolean!, $n: Int) { posts { ...F x @skip(if: $a) } } fragment F on P { y @include(if: $b) z(n: $n) }`,
+		map[string]any{"a": true, "b": false, "n": 1})
+	first := find(l, "created_at")
+	if find(again(l.op.Doc, map[string]any{"a": true, "b": false, "n": 2}), "created_at") != first || made != 1 {
+		t.Error("a plan was made again for another argument")
+	}
+	seen := map[*plan]bool{first: true}
+	for _, other := range []*plan{
+		find(again(l.op.Doc, map[string]any{"a": false, "b": false}), "created_at"),
+		find(again(l.op.Doc, map[string]any{"a": true, "b": true}), "created_at"),
+		find(again(l.op.Doc, map[string]any{"a": false, "b": true}), "created_at"),
+		find(l, "title"),
+		find(asked(t, `{ posts { x } }`, nil), "created_at"),
+	} {
+		if seen[other] {
+			t.Error("a plan serves what it was not made for")
+		}
+		seen[other] = true
+	}
+}
+
+// TestPlansAreBounded: however many documents come, plans take no more than they may, and the one that is asked for all
+// the time stays.
+func TestPlansAreBounded(t *testing.T) {
+	var p plans
+	made := 0
+	compile := func() (*plan, error) { made++; return &plan{bytes: 4096}, nil }
+	hot := asked(t, `{ hot { id } }`, nil)
+	for i := range 20_000 {
+		l := asked(t, fmt.Sprintf(`{ posts { id %s } }`, strings.Repeat("a ", i%500)), nil)
+		if _, err := p.find(l, ent.PostType, "", compile); err != nil {
+			t.Fatal(err)
+		}
+		if i%50 == 0 {
+			if _, err := p.find(hot, ent.PostType, "", compile); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept := 0
+		for _, generation := range []map[*ast.QueryDocument]*planned{p.young, p.old} {
+			if i%1000 == 999 {
+				for _, of := range generation {
+					kept += of.bytes
+				}
+			}
+		}
+		if kept > maxPlans {
+			t.Fatalf("%d bytes are kept after %d documents", kept, i+1)
+		}
+	}
+	if made != 20_001 {
+		t.Errorf("%d plans were made for 20,001 documents", made)
+	}
+}
+
+// TestPlansOfOneDocument: a document whose conditions make many plans of it has few of them kept.
+func TestPlansOfOneDocument(t *testing.T) {
+	var text, declared strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&declared, "$v%d: Boolean! ", i)
+		fmt.Fprintf(&text, "a%d: x @skip(if: $v%d) ", i, i)
+	}
+	l := asked(t, "query("+declared.String()+") { posts { "+text.String()+"} }", nil)
+	var p plans
+	for i := range 1 << 12 {
+		variables := map[string]any{}
+		for v := range 20 {
+			variables[fmt.Sprint("v", v)] = i>>v&1 == 1
+		}
+		if _, err := p.find(again(l.op.Doc, variables), ent.PostType, "", func() (*plan, error) { return &plan{bytes: 4096}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := p.young[l.op.Doc].bytes; kept > maxPlans/8 {
+		t.Errorf("the plans of one document take %d bytes", kept)
+	}
+}
+
+func TestMoments(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-11-21 09:30:00.123456+00":    `"2026-11-21T09:30:00.123456Z"`, // of Postgres
+		"2026-11-21 09:30:00+00":           `"2026-11-21T09:30:00Z"`,
+		"2026-11-21 09:30:00.1+00:00":      `"2026-11-21T09:30:00.1Z"`, // of SQLite
+		"2026-11-21 09:30:00+00:00":        `"2026-11-21T09:30:00Z"`,
+		"2026-11-21T09:30:00.5Z":           `"2026-11-21T09:30:00.5Z"`, // of database/sql
+		"2026-11-21 09:30:00+01":           "",
+		"2026-11-21 09:30:00":              "",
+		"10000-11-21 09:30:00+00":          "",
+		"0044-03-15 09:30:00+00 BC":        "",
+		"infinity":                         "",
+		"":                                 "",
+		"2026-11-21 09:30+00":              "",
+		"2026-11-21 09:30:00\"injected+00": "",
+	} {
+		b, ok := appendMoment(nil, []byte(text))
+		if ok != (want != "") || ok && string(b) != want {
+			t.Errorf("%q becomes %s (%t), want %s", text, b, ok, want)
+		}
+	}
+}
