@@ -142,3 +142,10 @@ func TestMoments(t *testing.T) {
 		}
 	}
 }
+
+func TestPanicsAreErrors(t *testing.T) {
+	_, err := recovered(nil, func(*Direct) (int, error) { panic("out of range") })
+	if err == nil || !strings.Contains(err.Error(), "out of range") || !strings.Contains(err.Error(), "TestPanicsAreErrors") {
+		t.Errorf("a panic became %v, without where it was", err)
+	}
+}
