@@ -34,7 +34,7 @@ import (
 type size struct{ users, posts, comments int }
 
 var sizes = map[string]size{
-	dialect.SQLite:   {1_000, 3_000, 6_000},
+	dialect.SQLite:   {200, 600, 1_200},
 	dialect.Postgres: {20_000, 30_000, 60_000},
 }
 
@@ -46,6 +46,7 @@ type world struct {
 	db      *stdsql.DB
 	exec    *executor.Executor
 	reads   *relay.Direct
+	lists   map[string]string // what was asked for to have cursors
 	*recorder
 }
 
@@ -112,7 +113,7 @@ func newWorld(t *testing.T, name, driver, dsn string) *world {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
-	w := &world{t: t, dialect: name, size: sizes[name], db: db, reads: relay.NewDirect()}
+	w := &world{t: t, dialect: name, size: sizes[name], db: db, reads: relay.NewDirect(), lists: map[string]string{}}
 	w.recorder = &recorder{Driver: sql.OpenDB(name, db), statements: map[string]statement{}}
 	w.fill()
 	w.exec = executor.New(graph.NewExecutableSchema(graph.Config{Resolvers: &graph.Resolver{Ent: ent.NewClient(ent.Driver(w.recorder)), Log: head{}}}))
@@ -139,7 +140,7 @@ func (w *world) fill() {
 			SELECT ` + user("n") + `, 'user_' || n, 'user_' || n, 'User ' || n, 'user_' || n || '@example.org', 'user_' || n || '@example.org', 'user_' || n, ` + padding + `,
 			CASE n WHEN 1 THEN 'ADMIN' ELSE 'MEMBER' END, true, ` + at + `, ` + at + from(w.size.users),
 		`INSERT INTO posts (id, title, content, published, published_at, created_at, updated_at, author_id)
-			SELECT ` + post("n") + `, 'Post ' || (n % 977) || ' of them', ` + padding + ` || CASE n % 300 WHEN 0 THEN 'ferry' ELSE 'boat' END, n % 40 <> 7, ` + at + `, ` + at + `, ` + at + `, ` +
+			SELECT ` + post("n") + `, 'Post ' || (n % 977) || ' of them', ` + padding + ` || CASE n % 50 WHEN 0 THEN 'ferry' ELSE 'boat' END, n % 40 <> 7, ` + at + `, ` + at + `, ` + at + `, ` +
 			user(fmt.Sprintf("CASE n %% 10 WHEN 3 THEN 2 ELSE n %% %d + 1 END", w.size.users)) + from(w.size.posts),
 		`INSERT INTO comments (id, content, created_at, updated_at, post_id, author_id)
 			SELECT ` + fmt.Sprintf(id, comments, "n") + `, ` + padding + `, ` + at + `, ` + at + `, ` +
