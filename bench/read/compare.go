@@ -15,20 +15,23 @@ import (
 	"strings"
 	"time"
 
+	"tidings/bench/rig"
 	"tidings/internal/gid"
 )
 
-// scripts are what each contender is sent and answers, by its name; statements how many it runs a request, on Postgres.
+// scripts are what each contender is sent and answers, by its name; statements how many it runs a request, on Postgres;
+// fallbacks how many reads of a request the server does not answer directly.
 type scripts struct {
 	operation
 	of         map[string]script
 	statements map[string]float64
+	fallbacks  float64
 }
 
 // compare asks both contenders for everything once, and holds their answers against each other as JSON values: a
 // difference is an error. The answers are what is expected when it is timed.
 func compare(ctx context.Context, p *place, o operation, token string) (s scripts, err error) {
-	s = scripts{o, map[string]script{}, map[string]float64{}}
+	s = scripts{operation: o, of: map[string]script{}, statements: map[string]float64{}}
 	vs := o.variants(p.data, rand.New(rand.NewPCG(3, 4)))
 	if !o.writes {
 		token = ""
@@ -44,17 +47,24 @@ func compare(ctx context.Context, p *place, o operation, token string) (s script
 			defer w.close()
 			at, count = w.url, w.statements.Load
 		}
-		server, err := c.start(p, ctx, at)
+		server, err := c.start(p, ctx, at, rig.Told)
 		if err != nil {
 			return s, err
 		}
 		defer server.Stop()
-		sc, each, err := ask(ctx, server.Address, o, vs, c.control, token, count)
+		sc, n, each, err := ask(ctx, server.Address, o, vs, c.control, token, count)
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", c.name, err)
 		}
 		if p.postgres {
 			s.statements[c.name] = each
+		}
+		if !c.control { // of which there is one for each operation, so what it counted is this one's
+			reads, err := server.EndTold(ctx)
+			if err != nil {
+				return s, err
+			}
+			s.fallbacks = float64(reads.ByEntities+reads.BegunAgain) / float64(n)
 		}
 		for _, a := range sc.answers {
 			v, err := value(a)
@@ -86,17 +96,17 @@ const asked = 21
 
 // ask sends every variant, one at a time, and counts the statements of each: of those that read the middle one of the
 // counts, which has nothing of what a server does beside; of those that write the mean, for what it does beside
-// is to be counted. Who is asked again must answer the same.
-func ask(ctx context.Context, address string, o operation, vs []variant, control bool, token string, count func() int64) (s script, statements float64, err error) {
+// is to be counted. Who is asked again must answer the same. n is how many requests there were.
+func ask(ctx context.Context, address string, o operation, vs []variant, control bool, token string, count func() int64) (s script, n int, statements float64, err error) {
 	c, err := dial(ctx, address)
 	if err != nil {
-		return s, 0, err
+		return s, 0, 0, err
 	}
 	defer c.Close()
 	s.whole = true
 	var counts []int64
 	begin := int64(0)
-	n := len(vs)
+	n = len(vs)
 	for n < asked && !o.writes {
 		n += len(vs)
 	}
@@ -104,7 +114,7 @@ func ask(ctx context.Context, address string, o operation, vs []variant, control
 		if i < len(vs) {
 			request, err := o.request(vs[i], control, token)
 			if err != nil {
-				return s, 0, err
+				return s, 0, 0, err
 			}
 			s.requests = append(s.requests, request)
 		}
@@ -114,20 +124,20 @@ func ask(ctx context.Context, address string, o operation, vs []variant, control
 		before := count()
 		answer, err := c.do(s.requests[i%len(vs)])
 		if err != nil {
-			return s, 0, err
+			return s, 0, 0, err
 		}
 		counts = append(counts, count()-before)
 		if i < len(vs) {
 			s.answers = append(s.answers, slices.Clone(answer))
 		} else if err := s.check(i%len(vs), answer); err != nil {
-			return s, 0, err
+			return s, 0, 0, err
 		}
 	}
 	if o.writes && n > 1 {
-		return s, float64(count()-begin) / float64(n-1), nil
+		return s, n, float64(count()-begin) / float64(n-1), nil
 	}
 	slices.Sort(counts)
-	return s, float64(counts[len(counts)/2]), nil
+	return s, n, float64(counts[len(counts)/2]), nil
 }
 
 // value is an answer as a JSON value.

@@ -16,7 +16,10 @@ import (
 )
 
 // size is how much there is in a database.
-type size struct{ users, posts, comments int }
+type size struct {
+	users, posts, comments int
+	busy                   int // more comments, all of them on the newest post that is public
+}
 
 // data is what is loaded into a database: the same for the same size, but for the account that signs up.
 type data struct {
@@ -87,6 +90,7 @@ func generate(s size) *data {
 		at := on.at.Add(time.Minute + time.Duration(g.rand.ExpFloat64()*float64(24*time.Hour))).Truncate(time.Microsecond)
 		d.comments = append(d.comments, comment{gid.CommentOf(g.id(at)), g.text(commentLength), g.author(d), on.id, at})
 	}
+	d.crowd(s.busy)
 	slices.SortFunc(d.comments, func(a, b comment) int { return a.at.Compare(b.at) })
 	return d
 }

@@ -47,18 +47,19 @@ func (all results) report(w io.Writer) error {
 		for _, c := range contenders {
 			fs := r.figures[c.name]
 			of := func(value func(figures) float64) string { return rig.Spread([]float64{median(fs, value)}) }
-			statements, postgres, share := "-", "-", ""
+			statements, postgres, fallbacks, share := "-", "-", "-", ""
 			if n, ok := r.statements[c.name]; ok {
 				statements = fmt.Sprintf("%.3g", n)
 				postgres = of(func(f figures) float64 { return us(f.postgres) })
 			}
 			if !c.control {
 				share = fmt.Sprintf("%.2f", rig.Median(r.shares()))
+				fallbacks = fmt.Sprintf("%.3g", r.fallbacks)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t-\t%s\t\n", r.database, r.name, r.conns, c.name, median(fs, func(f figures) float64 { return f.rate }),
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.database, r.name, r.conns, c.name, median(fs, func(f figures) float64 { return f.rate }),
 				of(func(f figures) float64 { return ms(f.p50) }), of(func(f figures) float64 { return ms(f.p99) }),
 				of(func(f figures) float64 { return us(f.server) }), postgres,
-				of(func(f figures) float64 { return f.memory / (1 << 20) }), statements, share)
+				of(func(f figures) float64 { return f.memory / (1 << 20) }), statements, fallbacks, share)
 		}
 	}
 	if err := t.Flush(); err != nil {

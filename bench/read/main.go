@@ -39,6 +39,7 @@ type bench struct {
 	dir        string
 	profiles   string    // where CPU profiles go; "": there are none
 	profiled   string    // the program that profiles itself
+	scales     bool      // what costs how much more with more data is measured, instead of the rest
 	log        io.Writer // progress; the report goes elsewhere
 }
 
@@ -63,9 +64,16 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	results, err := b.run(ctx)
-	if err == nil {
-		err = results.report(os.Stdout)
+	if b.scales {
+		var lines []rig.Line
+		if lines, err = b.scale(ctx); err == nil {
+			err = rig.Report(os.Stdout, lines)
+		}
+	} else {
+		var results results
+		if results, err = b.run(ctx); err == nil {
+			err = results.report(os.Stdout)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "read:", err)
@@ -85,6 +93,8 @@ func parse(args []string) (*bench, error) {
 	f.IntVar(&b.size.users, "users", 1000, "how many users there are")
 	f.IntVar(&b.size.posts, "posts", 20_000, "how many posts")
 	f.IntVar(&b.size.comments, "comments", 100_000, "how many comments")
+	f.IntVar(&b.size.busy, "busy", 0, "how many comments more, on the newest post")
+	f.BoolVar(&b.scales, "scale", false, "measure Q1, Q2 and Q4 with ten times the posts, and Q3 with ten times the comments on one post, beside the plain data")
 	f.StringVar(&b.server, "server", "", "the program of the server; built if not given")
 	f.StringVar(&b.dir, "dir", rig.MemoryDir(), "where the SQLite databases are made: in memory, so that the disk is not what is measured")
 	f.StringVar(&b.profiles, "profile", "", "a directory for a CPU profile of each contender at each operation")
@@ -108,7 +118,7 @@ func parse(args []string) (*bench, error) {
 	switch {
 	case b.rounds < 1 || b.plan.period <= 0:
 		return nil, errors.New("there must be at least one round, and some time")
-	case b.size.users < 2 || b.size.posts < 100 || b.size.comments < 1:
+	case b.size.users < 2 || b.size.posts < 100 || b.size.comments < 1 || b.size.busy < 0:
 		return nil, errors.New("there must be at least 2 users, 100 posts and a comment")
 	}
 	return b, nil
@@ -118,42 +128,50 @@ func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.log, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
-// run measures on each database. One that there is no server for is left out.
-func (b *bench) run(ctx context.Context) (all results, err error) {
+// inDir builds the programs that are not given, and runs fn in a directory that is removed afterwards.
+func (b *bench) inDir(ctx context.Context, fn func(dir string) error) error {
 	dir, err := os.MkdirTemp(b.dir, "tidings-bench-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	b.say("%s", rig.Machine())
 	if b.server == "" {
 		if b.server, err = rig.Build(ctx, dir, "."); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if b.profiles != "" {
+	if b.profiles != "" && b.profiled == "" {
 		if b.profiled, err = rig.Build(ctx, dir, "./bench/read/profiled"); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	d := generate(b.size)
-	for _, name := range b.databases {
-		db, err := prepare(ctx, b.server, dir, name == dialectPostgres, d)
-		if errors.Is(err, pgtest.ErrNoBinaries) {
-			b.say("no Postgres: %v", err)
-			continue
+	return fn(dir)
+}
+
+// run measures on each database. One that there is no server for is left out.
+func (b *bench) run(ctx context.Context) (all results, err error) {
+	err = b.inDir(ctx, func(dir string) error {
+		d := generate(b.size)
+		for _, name := range b.databases {
+			db, err := prepare(ctx, b.server, dir, name == dialectPostgres, d)
+			if errors.Is(err, pgtest.ErrNoBinaries) {
+				b.say("no Postgres: %v", err)
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			b.say("%s is loaded", db.name)
+			more, err := b.measure(ctx, db)
+			if err = errors.Join(err, db.drop()); err != nil {
+				return fmt.Errorf("%s: %w", db.name, err)
+			}
+			all = append(all, more...)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		b.say("%s is loaded", db.name)
-		more, err := b.measure(ctx, db)
-		if err = errors.Join(err, db.drop()); err != nil {
-			return nil, fmt.Errorf("%s: %w", db.name, err)
-		}
-		all = append(all, more...)
-	}
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 // measure compares all answers, and then takes the contenders in turn, in rounds of which each begins with the other one.

@@ -27,7 +27,7 @@ type variant struct {
 	body      any    // there; nil: it is a GET
 }
 
-const variants = 200 // of an operation that has arguments
+var variants = 200 // of an operation that has arguments
 
 // The goals.
 const (

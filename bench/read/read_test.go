@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +27,44 @@ import (
 
 func TestMain(m *testing.M) {
 	control(os.Args) // the tests' program is the control's, too
-	os.Exit(m.Run())
+	variants = 25    // an answer takes long under the race detector
+	// Nor is there need for the second that programs wait for reports of races when they end.
+	_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	code := m.Run()
+	if programs != "" {
+		_ = os.RemoveAll(programs)
+	}
+	os.Exit(code)
+}
+
+var programs string // where built is
+
+// built are the programs of the server and of the one that profiles itself, built once.
+var built = sync.OnceValues(func() (paths [2]string, err error) {
+	if programs, err = os.MkdirTemp("", "tidings-bench-"); err != nil {
+		return paths, err
+	}
+	for i, pkg := range []string{".", "./bench/read/profiled"} {
+		if paths[i], err = rig.Build(context.Background(), programs, pkg); err != nil {
+			return paths, err
+		}
+	}
+	return paths, nil
+})
+
+// parsed is the program for some arguments, with the programs that are built already.
+func parsed(t *testing.T, args ...string) *bench {
+	t.Helper()
+	paths, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := parse(append(append([]string{"-server", paths[0]}, small...), args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.profiled, b.log = paths[1], new(testkit.Buffer)
+	return b
 }
 
 var small = []string{"-users", "20", "-posts", "200", "-comments", "1000", "-conns", "4", "-rounds", "1", "-time", "50ms", "-warm", "10ms"}
@@ -33,12 +72,8 @@ var small = []string{"-users", "20", "-posts", "200", "-comments", "1000", "-con
 // TestRun is the whole program with little data and little time. That all answers are the same is held by the program.
 func TestRun(t *testing.T) {
 	profiles := t.TempDir()
-	b, err := parse(append([]string{"-profile", profiles}, small...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := new(testkit.Buffer)
-	b.log = log
+	b := parsed(t, "-profile", profiles)
+	log := b.log
 	all, err := b.run(t.Context())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
@@ -47,9 +82,9 @@ func TestRun(t *testing.T) {
 	if err := all.report(&out); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("\n%s", &out)
+	t.Logf("\n%s\n%s", &out, log)
 	databases := []string{"SQLite"}
-	if strings.Contains(log.String(), "no Postgres") {
+	if strings.Contains(fmt.Sprint(log), "no Postgres") {
 		require.Missing(t, "postgres", fmt.Errorf("%s", log))
 	} else {
 		databases = []string{"Postgres", "SQLite"}
@@ -61,6 +96,9 @@ func TestRun(t *testing.T) {
 		for _, c := range contenders {
 			if fs := r.figures[c.name]; len(fs) != 1 || fs[0].rate <= 0 || fs[0].p50 <= 0 || fs[0].p99 < fs[0].p50 || fs[0].memory <= 0 {
 				t.Errorf("%s, %s, %s: measured were %+v", r.database, r.name, c.name, fs)
+			}
+			if r.fallbacks != 0 {
+				t.Errorf("%s, %s: %v reads a request are not answered directly", r.database, r.name, r.fallbacks)
 			}
 			if n := r.statements[c.name]; r.database == "Postgres" && n < 1 {
 				t.Errorf("%s, %s: %v statements a request", r.name, c.name, n)
@@ -85,15 +123,52 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestScale: what is grown is grown, all else is as it was, and each goal has its line.
+func TestScale(t *testing.T) {
+	b := parsed(t, "-scale", "-databases", "sqlite", "-busy", "10", "-posts", "100", "-comments", "200", "-operations", "Q2,Q3")
+	lines, err := b.scale(t.Context())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b.log)
+	}
+	var names []string
+	for _, l := range lines {
+		names = append(names, l.Name)
+		if len(l.Ours) != 1 || len(l.Control) != 1 || (l.Verdict() == "") != strings.HasSuffix(l.Name, "by hand") && l.Control[0] > 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	if want := []string{"SQLite, Q2, ten times the posts", "SQLite, Q2, ten times the posts, by hand",
+		"SQLite, Q3, ten times the comments on one post", "SQLite, Q3, ten times the comments on one post, by hand"}; !slices.Equal(names, want) {
+		t.Errorf("the lines are %q", names)
+	}
+	plain := size{users: 20, posts: 200, comments: 1000}
+	if n := len(generate(growths[0].of(plain)).posts); n != 2000 {
+		t.Errorf("ten times the posts are %d", n)
+	}
+	plain.busy = 10
+	few, many := generate(plain), generate(growths[1].of(plain))
+	if !reflect.DeepEqual(few.posts, many.posts) || !reflect.DeepEqual(few.users, many.users) {
+		t.Error("more comments change the posts, or the users")
+	}
+	on := func(d *data) (n int) {
+		for _, c := range d.comments {
+			if c.on == d.busiest().id {
+				n++
+			}
+		}
+		return n
+	}
+	if len(few.comments) != 1010 || len(many.comments) != 1100 || on(many)-on(few) != 90 || !slices.ContainsFunc(many.posts[len(many.posts)-20:], func(p post) bool { return p.id == many.busiest().id }) {
+		t.Errorf("%d and %d comments, %d and %d of them on the busy post", len(few.comments), len(many.comments), on(few), on(many))
+	}
+}
+
 // TestLoad: what is loaded is what the server would have written: the log is dense, each post that is public and each
 // comment has its event, and every post is found.
 func TestLoad(t *testing.T) {
-	program, err := rig.Build(t.Context(), t.TempDir(), ".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := generate(size{20, 200, 1000})
-	if !reflect.DeepEqual(d, generate(size{20, 200, 1000})) {
+	program := parsed(t).server
+	d := generate(size{users: 20, posts: 200, comments: 1000})
+	if !reflect.DeepEqual(d, generate(size{users: 20, posts: 200, comments: 1000})) {
 		t.Error("the data is another one each time")
 	}
 	for name, postgres := range map[string]bool{"SQLite": false, "Postgres": true} {
@@ -179,7 +254,7 @@ func TestDifference(t *testing.T) {
 		want string
 	}{
 		"other posts":  {variant{path: "/posts/after/" + string(appendCursor(nil, gid.NewPost(), beginning.Add(30*time.Hour)))}, "the answers differ at .data.posts: "},
-		"another post": {variant{path: "/post/" + generate(size{20, 200, 1000}).posts[1].id.String()}, "the answers differ at .data.posts: map["},
+		"another post": {variant{path: "/post/" + generate(size{users: 20, posts: 200, comments: 1000}).posts[1].id.String()}, "the answers differ at .data.posts: map["},
 		"less of them": {variant{path: "/posts/comments"}, "the answers differ at .data.posts.nodes[0]: "},
 		"no such path": {variant{path: "/nowhere"}, "404"},
 	} {
@@ -187,11 +262,7 @@ func TestDifference(t *testing.T) {
 			o := operations[slices.Index(allOperations(), "Q2")]
 			o.variants = func(*data, *rand.Rand) []variant { return []variant{test.at} }
 			operations = []operation{o}
-			b, err := parse(append([]string{"-databases", "sqlite", "-operations", "Q2"}, small...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.log = new(testkit.Buffer)
+			b := parsed(t, "-databases", "sqlite", "-operations", "Q2")
 			if all, err := b.run(t.Context()); err == nil {
 				t.Errorf("it was measured: %+v", all[0].figures)
 			} else if !strings.Contains(err.Error(), test.want) {
@@ -232,7 +303,7 @@ func TestAppend(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	for _, args := range []string{"-databases=oracle", "-operations=Q9", "-conns=many", "-conns=0", "-rounds=0", "-time=0s", "-posts=3"} {
+	for _, args := range []string{"-databases=oracle", "-operations=Q9", "-conns=many", "-conns=0", "-rounds=0", "-time=0s", "-posts=3", "-busy=-1"} {
 		if _, err := parse([]string{args}); err == nil {
 			t.Errorf("%s is taken", args)
 		}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,7 @@ type Process struct {
 
 	mu   sync.Mutex
 	heap Heap
+	last string // line that it wrote, but for those on its heap
 }
 
 // Heap is what a process has said of its memory at the end of its garbage collections, in MiB, as whole numbers.
@@ -132,7 +134,7 @@ func (p *Process) listen(r io.Reader) {
 		h, end, ok := parseTrace(lines.Text())
 		if !ok {
 			if !strings.HasPrefix(lines.Text(), "gc ") { // the last one may have been cut off
-				fmt.Fprintln(os.Stderr, lines.Text())
+				p.said(lines.Text())
 			}
 			continue
 		}
@@ -143,6 +145,41 @@ func (p *Process) listen(r io.Reader) {
 		p.heap = h
 		p.mu.Unlock()
 	}
+}
+
+// said passes on a line, unless it is about nothing out of the ordinary.
+func (p *Process) said(line string) {
+	p.mu.Lock()
+	p.last = line
+	p.mu.Unlock()
+	var l struct{ Level string }
+	if json.Unmarshal([]byte(line), &l) != nil || l.Level != "INFO" {
+		fmt.Fprintln(os.Stderr, line)
+	}
+}
+
+// Reads are how many reads a server answered in which way, as its last line has it.
+type Reads struct {
+	Direct     int
+	ByEntities int `json:"by entities"`
+	BegunAgain int `json:"begun again"`
+}
+
+// EndTold is End of a server that was started with Told, and how it answered reads.
+func (p *Process) EndTold(ctx context.Context) (Reads, error) {
+	if err := p.End(ctx); err != nil {
+		return Reads{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var l struct {
+		Msg   string
+		Reads *Reads
+	}
+	if err := json.Unmarshal([]byte(p.last), &l); err != nil || l.Msg != "stopped" || l.Reads == nil {
+		return Reads{}, fmt.Errorf("the last that the server said is %.300q: %v", p.last, err)
+	}
+	return *l.Reads, nil
 }
 
 // parseTrace reads a line of gctrace (package runtime, "Environment Variables"): "gc 7 @1.2s 0%: … ms cpu, 4->5->2 MB,

@@ -35,12 +35,16 @@ func Build(ctx context.Context, dir, pkg string) (string, error) {
 	return path, nil
 }
 
+// Told in the environment of the server makes it log what is worth knowing, how reads were answered at its end, say;
+// otherwise it logs warnings.
+const Told = "TIDINGS_LOG=info"
+
 // StartTidings runs the server on a database as -database names it, with its rates off, and with the variables of env.
 func StartTidings(ctx context.Context, path, database string, env ...string) (*Process, error) {
 	// In the environment, for a URL may hold a password.
-	env = append(env, "TIDINGS_SECRET="+Secret, "TIDINGS_DATABASE="+database)
+	env = append([]string{"TIDINGS_LOG=warn", "TIDINGS_SECRET=" + Secret, "TIDINGS_DATABASE=" + database}, env...)
 	return Start(ctx, path, env, func(address string) []string {
-		return []string{"-addr", address, "-rates", "off", "-log", "warn"}
+		return []string{"-addr", address, "-rates", "off"}
 	})
 }
 

@@ -246,7 +246,9 @@ func (a *App) ready(ctx context.Context) error {
 }
 
 // Run serves until ctx is done, then drains: no new work, sockets closed so that their clients come back, what runs is
-// waited for until the drain's deadline. It returns nil after an orderly end, and has closed everything either way.
+// waited for until the drain's deadline. It returns nil after an orderly end, and has closed everything either way. The
+// last line that it logs says how reads were answered: a server that begins many of them again (package relay, Counts)
+// costs more than it should.
 func (a *App) Run(ctx context.Context) error {
 	// The event log and the hub go on until the last socket is gone.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -274,7 +276,12 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.drain(context.WithoutCancel(ctx))
 	stop()
-	return errors.Join(failed, parts.Wait(), a.close())
+	if err := errors.Join(failed, parts.Wait(), a.close()); err != nil {
+		return err
+	}
+	n := a.reads.Counts()
+	a.log.Info("stopped", slog.Group("reads", "direct", n.Direct, "by entities", n.Executor, "begun again", n.Surprises))
+	return nil
 }
 
 // drain ends the serving within its deadline, in order if that suffices: /readyz fails first and sockets are closed
@@ -318,11 +325,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger, w io.Writer) 
 	if acc := a.Account(); acc != nil {
 		fmt.Fprintf(w, "\n  Tidings is at %s\n  Log in as %q with the password %q.\n  The demo, and what you write in it, is gone when the server ends.\n\n", a.URL(), acc.Username, acc.Password)
 	}
-	if err := a.Run(ctx); err != nil {
-		return err
-	}
-	log.Info("stopped")
-	return nil
+	return a.Run(ctx)
 }
 
 // Version says what was built.

@@ -2,9 +2,11 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -193,6 +195,27 @@ func TestDrain(t *testing.T) {
 		if resp, err := http.Get(n.URL + "/readyz"); err == nil {
 			resp.Body.Close()
 			t.Error("still listening")
+		}
+	})
+}
+
+// The last line of the log says how reads were answered.
+func TestStoppedSaysHowReadsWereAnswered(t *testing.T) {
+	testkit.Everywhere(t, func(t *testing.T, n *testkit.Node) {
+		for range 3 {
+			n.Must("", `{ posts(first: 1) { nodes { id } } }`, nil)
+		}
+		n.Stop()
+		lines := strings.Split(strings.TrimSpace(n.Log.String()), "\n")
+		var last struct {
+			Msg   string
+			Reads map[string]int
+		}
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int{"direct": 3, "by entities": 0, "begun again": 0}; last.Msg != "stopped" || !maps.Equal(last.Reads, want) {
+			t.Errorf("the last line is %s", lines[len(lines)-1])
 		}
 	})
 }

@@ -8,9 +8,22 @@ import (
 	"entgo.io/ent/dialect"
 )
 
-const MaxStatements = maxStatements
+const (
+	MaxStatements       = maxStatements
+	MaxSQLiteStatements = maxSQLiteStatements
+	MaxSQLiteText       = maxSQLiteText
+)
 
 var OnlyReads = onlyReads
+
+// OpenSQLitePool opens a file with connections such as a Store's, but that all of them write.
+func OpenSQLitePool(path string, conns int) (*sql.DB, error) {
+	db, err := openSQLiteDB(sqliteDSN(path, nil, sqliteWriterPragmas))
+	if err == nil {
+		db.SetMaxOpenConns(conns)
+	}
+	return db, err
+}
 
 // MigrateTo brings a target to a directory of migrations that is not the program's own.
 func MigrateTo(ctx context.Context, t Target, dir migrate.Dir) (err error) {

@@ -45,7 +45,7 @@ func openSQLite(ctx context.Context, t Target) (*Store, error) {
 	if err := migrateSQLite(ctx, write); err != nil {
 		return nil, errors.Join(explainSQLite(path, err), write.Close())
 	}
-	read, err := sql.Open("sqlite", sqliteDSN(path, url.Values{"mode": {"ro"}}, nil))
+	read, err := openSQLiteDB(sqliteDSN(path, url.Values{"mode": {"ro"}}, nil))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), write.Close())
 	}
@@ -117,7 +117,7 @@ func sqliteDSN(path string, extra url.Values, pragmas []string) string {
 // openWriter opens the one connection that writes. Transactions on it take the write lock when they begin: one that took
 // it later would fail with SQLITE_BUSY whenever another process had written since.
 func openWriter(ctx context.Context, path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", sqliteDSN(path, url.Values{"_txlock": {"immediate"}}, sqliteWriterPragmas))
+	db, err := openSQLiteDB(sqliteDSN(path, url.Values{"_txlock": {"immediate"}}, sqliteWriterPragmas))
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"container/list"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -29,7 +28,7 @@ func (c cachingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("lib/pq's connection is a %T, which is not what it was", dc), dc.Close())
 	}
-	return &cachingConn{pqConn: pc, byQuery: map[string]*list.Element{}, recent: list.New()}, nil
+	return &cachingConn{pqConn: pc, kept: newKept[pqStmt](maxStatements)}, nil
 }
 
 // What lib/pq's connections, statements and rows implement, and database/sql looks for.
@@ -63,14 +62,8 @@ type (
 // cachingConn is a connection with its prepared statements.
 type cachingConn struct {
 	pqConn
-	byQuery map[string]*list.Element // of statement
-	recent  *list.List               // the least recently used last
-	reading bool                     // rows of a statement are open
-}
-
-type statement struct {
-	query string
-	stmt  pqStmt
+	kept    *kept[pqStmt]
+	reading bool // rows of a statement are open
 }
 
 // errReading is what lib/pq says of its own queries. It does not look for it in statements, and would mix up their answers.
@@ -122,7 +115,7 @@ func prepared[T any](ctx context.Context, c *cachingConn, query string, run func
 	if err == nil || !outdated(err) {
 		return v, err
 	}
-	if err := c.forget(c.byQuery[query]); err != nil {
+	if err := c.kept.forget(query); err != nil { // here and on the server
 		return none, err
 	}
 	s, again := c.statement(ctx, query)
@@ -143,14 +136,11 @@ func outdated(err error) bool {
 
 // statement returns the prepared statement of a query, and makes it the most recently used.
 func (c *cachingConn) statement(ctx context.Context, query string) (pqStmt, error) {
-	if e := c.byQuery[query]; e != nil {
-		c.recent.MoveToFront(e)
-		return e.Value.(*statement).stmt, nil
+	if s, ok := c.kept.find(query); ok {
+		return s, nil
 	}
-	if c.recent.Len() >= maxStatements {
-		if err := c.forget(c.recent.Back()); err != nil {
-			return nil, err
-		}
+	if err := c.kept.room(); err != nil {
+		return nil, err
 	}
 	ds, err := c.pqConn.PrepareContext(ctx, query)
 	if err != nil {
@@ -160,15 +150,8 @@ func (c *cachingConn) statement(ctx context.Context, query string) (pqStmt, erro
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("lib/pq's statement is a %T, which is not what it was", ds), ds.Close())
 	}
-	c.byQuery[query] = c.recent.PushFront(&statement{query, s})
+	c.kept.add(query, s)
 	return s, nil
-}
-
-// forget closes a statement, here and on the server.
-func (c *cachingConn) forget(e *list.Element) error {
-	s := c.recent.Remove(e).(*statement)
-	delete(c.byQuery, s.query)
-	return s.stmt.Close()
 }
 
 // statementRows lets the connection know when they are closed.
