@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -87,6 +88,10 @@ func (d *Direct) InterceptField(ctx context.Context, next graphql.Resolver) (any
 	case []ent.Node:
 		if b, ok := answers(v); ok {
 			return &answer{b}, nil
+		}
+		if slices.ContainsFunc(v, func(n ent.Node) bool { return n != nil && n.Answer() != nil }) {
+			// Some have their answers and others their fields: all of them are read again, for their fields.
+			return next(context.WithValue(ctx, directKey{}, (*Direct)(nil)))
 		}
 	}
 	return value, nil
