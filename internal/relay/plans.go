@@ -63,8 +63,13 @@ func (p *plans) find(l *loader, typ *ent.NodeType, order string, compile func() 
 		return compile()
 	}
 	for i, name := range of.conditions {
-		if yes, _ := l.op.Variables[name].(bool); yes {
+		switch l.op.Variables[name] {
+		case true:
 			key.values |= 1 << i
+		case nil:
+			if _, given := l.op.Variables[name]; given {
+				return compile() // null is neither
+			}
 		}
 	}
 	p.mu.Lock()
