@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -54,6 +55,26 @@ type (
 	directKey  struct{}
 )
 
+// operation is one run of an operation, whose root fields share what may be read and written for it, in bytes: as much as
+// the rows and the JSON of the largest answer. Joined texts come once with each row, and fields run at once.
+type operation struct {
+	*Direct
+	left atomic.Int64
+}
+
+// spend takes n bytes of what is left.
+func (o *operation) spend(n int) error {
+	if o.left.Add(-int64(n)) < 0 {
+		return fmt.Errorf("more than %d bytes for one operation", 2*maxAnswer)
+	}
+	return nil
+}
+
+func operationOf(ctx context.Context) *operation {
+	o, _ := ctx.Value(directKey{}).(*operation)
+	return o
+}
+
 // ByExecutor returns a context below which every read goes by entities and gqlgen's executor.
 func ByExecutor(ctx context.Context) context.Context {
 	return context.WithValue(ctx, byExecutor{}, true)
@@ -68,7 +89,9 @@ func (*Direct) Validate(graphql.ExecutableSchema) error { return nil }
 // InterceptOperation implements graphql.OperationInterceptor.
 func (d *Direct) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	if ctx.Value(byExecutor{}) == nil && graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
-		ctx = context.WithValue(ctx, directKey{}, d)
+		o := &operation{Direct: d}
+		o.left.Store(2 * maxAnswer)
+		ctx = context.WithValue(ctx, directKey{}, o)
 	}
 	return next(ctx)
 }
@@ -87,6 +110,10 @@ func (d *Direct) InterceptField(ctx context.Context, next graphql.Resolver) (any
 	case []ent.Node:
 		if b, ok := answers(v); ok {
 			return &answer{b}, nil
+		}
+		if slices.ContainsFunc(v, func(n ent.Node) bool { return n != nil && n.Answer() != nil }) {
+			// Some have their answers and others their fields: all of them are read again, for their fields.
+			return next(context.WithValue(ctx, directKey{}, nil))
 		}
 	}
 	return value, nil
@@ -133,10 +160,11 @@ func answers(all []ent.Node) ([]byte, bool) {
 // directly answers a read by rows. ok is false where the executor is to answer: the read is none for rows, or it was
 // begun and something was not as it should be. What ended because ctx did is not begun again.
 func directly[T any](ctx context.Context, read func(*Direct) (T, error)) (v T, ok bool, err error) {
-	d, _ := ctx.Value(directKey{}).(*Direct)
-	if d == nil {
+	o := operationOf(ctx)
+	if o == nil {
 		return v, false, nil
 	}
+	d := o.Direct
 	v, err = recovered(d, read)
 	if err == nil {
 		d.direct.Add(1)
@@ -225,5 +253,5 @@ func begin(ctx context.Context, l *loader, p *plan, root window) (*reading, erro
 	if err != nil {
 		return nil, errors.Join(errNotDirect, err)
 	}
-	return &reading{loader: l, ctx: ctx, plan: p, pages: pages, lists: make([]pagesOf, len(p.lists))}, nil
+	return &reading{loader: l, ctx: ctx, operation: operationOf(ctx), plan: p, pages: pages, lists: make([]pagesOf, len(p.lists))}, nil
 }

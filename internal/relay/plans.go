@@ -28,6 +28,7 @@ type planned struct {
 }
 
 type planKey struct {
+	op     *ast.OperationDefinition // of which several may share a field by a fragment, and merge other things with it
 	field  *ast.Field
 	typ    *ent.NodeType
 	order  string
@@ -43,7 +44,7 @@ func (p *plans) find(l *loader, typ *ent.NodeType, order string, compile func() 
 	if documentBytes(document) > maxPlans/8 {
 		return compile()
 	}
-	key := planKey{field: l.field.Field.Field, typ: typ, order: order}
+	key := planKey{op: l.op.Operation, field: l.field.Field.Field, typ: typ, order: order}
 	p.mu.Lock()
 	of := p.planned(document)
 	p.mu.Unlock()
@@ -62,8 +63,13 @@ func (p *plans) find(l *loader, typ *ent.NodeType, order string, compile func() 
 		return compile()
 	}
 	for i, name := range of.conditions {
-		if yes, _ := l.op.Variables[name].(bool); yes {
+		switch l.op.Variables[name] {
+		case true:
 			key.values |= 1 << i
+		case nil:
+			if _, given := l.op.Variables[name]; given {
+				return compile() // null is neither
+			}
 		}
 	}
 	p.mu.Lock()

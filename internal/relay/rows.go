@@ -15,7 +15,8 @@ import (
 // reading runs the statements of a plan and holds what they gave, until it is written.
 type reading struct {
 	*loader
-	ctx   context.Context
+	ctx context.Context
+	*operation
 	plan  *plan
 	pages []page
 	lists []pagesOf // by the lists' numbers
@@ -140,11 +141,11 @@ func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 		return nil, err
 	}
 	into := r.room(s.width())
-	return into, into.scan(&found, s)
+	return into, into.scan(&found, s, r.spend)
 }
 
 // scan takes over all rows, of which all that is joined must be there.
-func (r *rows) scan(found *entsql.Rows, s *source) (err error) {
+func (r *rows) scan(found *entsql.Rows, s *source, spend func(int) error) (err error) {
 	defer func() {
 		if closed := found.Close(); err == nil {
 			err = closed
@@ -155,6 +156,7 @@ func (r *rows) scan(found *entsql.Rows, s *source) (err error) {
 		if err := found.Scan(targets...); err != nil {
 			return err
 		}
+		before := len(r.bytes)
 		for _, c := range columns {
 			at := uint32(len(r.bytes))
 			if c == nil {
@@ -163,8 +165,8 @@ func (r *rows) scan(found *entsql.Rows, s *source) (err error) {
 			r.bytes = append(r.bytes, c...)
 			r.cells = append(r.cells, cell{at, uint32(len(r.bytes))})
 		}
-		if len(r.bytes) > maxAnswer {
-			return fmt.Errorf("more than %d bytes", maxAnswer)
+		if err := spend(len(r.bytes) - before); err != nil {
+			return err
 		}
 		for _, t := range s.tables {
 			if columns[t.first+t.present] == nil {

@@ -18,8 +18,9 @@ const maxAnswer = 16 << 20
 // writer appends the JSON of what was read. Its first error is kept, and what is appended after it means nothing.
 type writer struct {
 	*reading
-	b   []byte
-	err error
+	b     []byte
+	spent int // of b
+	err   error
 }
 
 func (r *reading) writer() writer {
@@ -40,8 +41,11 @@ type row struct {
 
 // object writes one row.
 func (w *writer) object(o *object, at row) {
-	if len(w.b) > maxAnswer {
-		w.fail(fmt.Errorf("more than %d bytes", maxAnswer))
+	if w.err == nil {
+		w.err = w.spend(len(w.b) - w.spent)
+		w.spent = len(w.b)
+	}
+	if w.err != nil {
 		return
 	}
 	for i := range o.fields {
