@@ -31,6 +31,7 @@ type source struct {
 	tables []*table // the type itself comes first
 	lists  []*list  // the connections behind any of them, which are statements of their own
 	nested bool     // whether the type's rows are those of a statement within, which has but the columns that are read
+	ranked bool     // and are those of a ranked window
 }
 
 // table is the columns that a source reads of one type.
@@ -183,7 +184,7 @@ func (s *source) layOut() {
 			var n names
 			for _, c := range t.columns {
 				n.own = append(n.own, t.typ.Qualified(d, c))
-				name := t.outside(d, c)
+				name := s.outside(t, d, c)
 				n.out = append(n.out, name)
 				if t.typ.Times[c] {
 					name = "CAST(" + name + " AS text)"
@@ -197,7 +198,7 @@ func (s *source) layOut() {
 				if !slices.Contains(t.columns, t.typ.ID) {
 					n.own = append(n.own, t.typ.Qualified(d, t.typ.ID))
 				}
-				n.on = [2]string{t.outside(d, t.typ.ID), t.parent.outside(d, t.parent.typ.Edges[t.edge].Column)}
+				n.on = [2]string{s.outside(t, d, t.typ.ID), s.outside(t.parent, d, t.parent.typ.Edges[t.edge].Column)}
 			}
 			t.names[d] = n
 		}
@@ -207,12 +208,15 @@ func (s *source) layOut() {
 	}
 }
 
-// outside is a column's name in the source's statement.
-func (t *table) outside(d, column string) string {
-	if t.parent == nil {
-		return t.typ.Qualified(d, column)
+// outside is the name of a table's column in the source's statement.
+func (s *source) outside(t *table, d, column string) string {
+	switch {
+	case t.parent != nil:
+		return sql.Dialect(d).Table(t.alias).C(column)
+	case s.ranked:
+		return sql.Dialect(d).Table(best).C(column)
 	}
-	return sql.Dialect(d).Table(t.alias).C(column)
+	return t.typ.Qualified(d, column)
 }
 
 // width is how many columns the rows have.
@@ -352,6 +356,7 @@ func (l *list) rows() *source {
 	if l.source == nil {
 		l.source = newSource(l.typ)
 		first := l.source.tables[0]
+		l.source.ranked = l.ranked
 		if l.source.nested = l.on != nil || l.ranked; l.source.nested {
 			l.id = first.column(l.typ.ID) // by which, too, they are ordered
 		}

@@ -80,16 +80,23 @@ func (w window) apply(s *sql.Selector) {
 	}
 }
 
+// best is what a statement calls the rows of a ranked window.
+const best = "best"
+
 // applyRanked is apply for a ranked window, such that what is joined to its rows is joined to no others, and leaves them
 // in their order: only the best rows of many are shown.
 func (w window) applyRanked(s *sql.Selector) {
 	const rank = "rank"
-	d, name, columns := sql.Dialect(s.Dialect()), s.TableName(), s.SelectedColumns()
+	d, columns := sql.Dialect(s.Dialect()), s.UnqualifiedColumns()
 	inner := new(sql.Selector)
 	*inner = *s
-	w.apply(inner.AppendSelectExprAs(w.rank(s), rank))
-	*s = *d.Select(columns...).From(inner.As(name)).WithContext(s.Context())
-	s.OrderBy(sql.Desc(s.C(rank)), sql.Desc(s.C(idColumn)))
+	w.apply(inner.AppendSelectExprAs(w.rank(inner), rank))
+	outer := d.Table(best)
+	*s = *d.Select(outer.Columns(columns...)...).WithContext(s.Context()).FromExpr(sql.ExprFunc(func(b *sql.Builder) {
+		b.Wrap(func(b *sql.Builder) { b.Join(inner) })
+		b.WriteString(" AS ").Ident(best)
+	}))
+	s.OrderBy(sql.Desc(outer.C(rank)), sql.Desc(outer.C(idColumn)))
 }
 
 func descending(x sql.Querier) sql.Querier {

@@ -38,10 +38,6 @@ var exceptions = []exception{{
 	why:        "drafts stand among all posts in every order, and a page is full when enough were found that the viewer may see: of somebody else's there are none",
 	statements: regexp.MustCompile(`FROM .posts. .*WHERE .*NOT .posts.\..published.`),
 	complaints: regexp.MustCompile("^most of posts, to be passed over$"),
-}, {
-	why:        "the authors of all that a search matches are joined before the best are chosen, and for many matches Postgres rather takes all users",
-	statements: regexp.MustCompile(`websearch_to_tsquery`),
-	complaints: regexp.MustCompile(`^a sequential scan of users$`),
 }}
 
 // complained are the complaints about a statement that no exception covers; used counts those that one does.

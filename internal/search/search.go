@@ -37,19 +37,18 @@ func Posts(text string) (where func(*sql.Selector), rank func(*sql.Selector) sql
 			s.AppendFromExpr(sql.ExprFunc(func(b *sql.Builder) {
 				b.WriteString("websearch_to_tsquery('english', ").Arg(query.websearch()).WriteString(") AS ").Ident(hits)
 			}))
-			s.Where(sql.P(func(b *sql.Builder) { b.Ident(s.C("search")).WriteString(" @@ ").Ident(hits) }))
+			column := s.C("search")
+			s.Where(sql.P(func(b *sql.Builder) { b.Ident(column).WriteString(" @@ ").Ident(hits) }))
 			return
 		}
 		joinHits(s, query)
 	}
 	rank = func(s *sql.Selector) sql.Querier {
-		return sql.ExprFunc(func(b *sql.Builder) {
-			if s.Dialect() == dialect.Postgres {
-				b.WriteString("ts_rank(").Ident(s.C("search")).Comma().Ident(hits).WriteString(")")
-			} else {
-				b.WriteString("-").Ident(sql.Dialect(dialect.SQLite).Table(hits).C("score"))
-			}
-		})
+		if s.Dialect() == dialect.Postgres {
+			column := s.C("search")
+			return sql.ExprFunc(func(b *sql.Builder) { b.WriteString("ts_rank(").Ident(column).Comma().Ident(hits).WriteString(")") })
+		}
+		return sql.ExprFunc(func(b *sql.Builder) { b.WriteString("-").Ident(sql.Dialect(dialect.SQLite).Table(hits).C("score")) })
 	}
 	return where, rank, true
 }
