@@ -185,6 +185,9 @@ var referring = regexp.MustCompile("(?:WHERE|AND) .(posts|comments)...[a-z]+_id.
 func ofSQLite(text string, steps []step) (all []string) {
 	for i, p := range steps {
 		m := loop.FindStringSubmatch(p.text)
+		if m != nil && slices.ContainsFunc(steps, func(o step) bool { return o.parent == p.parent && o.text == "CO-ROUTINE "+m[2] }) {
+			continue // a subquery's rows, as they come; what they are read from is looked at by itself
+		}
 		// What is under the same parent and sorted there.
 		sorted := slices.ContainsFunc(steps, func(o step) bool {
 			return o.parent == p.parent && (o.text == "USE TEMP B-TREE FOR ORDER BY" || strings.HasPrefix(o.text, "USE TEMP B-TREE FOR GROUP BY"))

@@ -160,6 +160,8 @@ func TestComplaints(t *testing.T) {
 		"[a sort of posts, as many as there are with created_at<?]":                            plan("SEARCH posts USING INDEX post_created_at_id (created_at<?)", "USE TEMP B-TREE FOR ORDER BY"),
 		"[an index for this statement alone: SEARCH t1 USING AUTOMATIC COVERING INDEX (id=?)]": plan("SCAN posts USING INDEX x", "SEARCH t1 USING AUTOMATIC COVERING INDEX (id=?)"),
 		"[a subquery as a table: MATERIALIZE t1 a scan of users]":                              plan("MATERIALIZE t1", ".SCAN users", "SCAN posts USING INDEX x"),
+		"[]  ":               plan("CO-ROUTINE posts", ".SEARCH posts USING INDEX sqlite_autoindex_posts_1 (id=?)", ".USE TEMP B-TREE FOR ORDER BY", "SCAN posts", "USE TEMP B-TREE FOR ORDER BY"),
+		"[a scan of posts] ": plan("CO-ROUTINE posts", ".SCAN posts", "SCAN posts"),
 		"[] ": plan("SCAN json_each VIRTUAL TABLE INDEX 1:", "SEARCH comments USING INTEGER PRIMARY KEY (rowid=?)", "CORRELATED LIST SUBQUERY 4",
 			".SEARCH comments USING COVERING INDEX comment_post_id_created_at_id (post_id=?)", "USE TEMP B-TREE FOR ORDER BY"),
 	} {
