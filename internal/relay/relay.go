@@ -1,10 +1,12 @@
 // Package relay answers connections and nodes: it reads what an operation selects and loads it, level by level.
 //
-// A resolver hands over an ent query that has not run; relay adds the page, reads only the columns that are selected,
-// and sets the edges that are selected on the entities it returns, so that marshalling them runs no SQL. The number of
-// statements depends on the fields of the operation, never on the number of rows: one for each page, one for each edge
-// of a level, and one more for each of totalCount and a pageInfo that looks behind its own cursor. First-N of many
-// parents is one statement too, and reads N+1 rows a parent.
+// A resolver hands over an ent query that has not run; relay adds the page and reads only the columns that are selected.
+// There are two ways from there. Direct makes JSON of the rows and hands that to gqlgen's executor: edges to one are
+// joined, so there is one statement for each page. What it leaves alone is loaded level by level as entities, on which the
+// edges that are selected are set, so that marshalling them runs no SQL: one statement for each page and for each edge of a
+// level. Either way the number of statements depends on the fields of the operation, never on the number of rows, with one
+// more for each of totalCount and a pageInfo that looks behind its own cursor, first-N of many parents is one statement,
+// and reads N+1 rows a parent at most; and both answer the same.
 //
 // Connections are those of the Relay cursor spec (https://relay.dev/graphql/connections.htm), paged by keyset: page
 // 1,000 costs what page 1 costs, and rows that come and go elsewhere move nothing. Policies apply to every statement,
