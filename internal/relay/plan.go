@@ -192,7 +192,9 @@ func (s *source) layOut() {
 				all = append(all, name)
 			}
 			for _, c := range t.within {
-				n.own = append(n.own, t.typ.Qualified(d, c))
+				if !slices.Contains(t.columns, c) {
+					n.own = append(n.own, t.typ.Qualified(d, c))
+				}
 			}
 			if t.parent != nil {
 				if !slices.Contains(t.columns, t.typ.ID) {
@@ -240,11 +242,8 @@ func (s *source) join(t *table, edge string) *table {
 		return to
 	}
 	e := t.typ.Edges[edge]
-	switch {
-	case t.parent != nil:
+	if (t.parent != nil || s.nested) && !slices.Contains(t.within, e.Column) {
 		t.within = append(t.within, e.Column)
-	case s.nested:
-		t.column(e.Column)
 	}
 	to := &table{typ: types[e.To], parent: t, edge: edge}
 	if t.joins == nil {

@@ -113,6 +113,9 @@ func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 		return nil, err
 	}
 	masked := len(base.SelectedColumns()) < len(names.own) // for then some are expressions
+	if masked && len(names.own) > len(s.tables[0].columns) {
+		return nil, fmt.Errorf("%w: what is masked stands beside what is not asked for", errNotDirect)
+	}
 	for _, t := range s.tables[1:] {
 		names := t.names[d]
 		joined, err := queryOf(q, t).Joined(r.ctx, names.own)
