@@ -45,7 +45,7 @@ func TestAuthorsMissNothingWhileAPostFlickers(t *testing.T) {
 		defer flickering.Wait()
 		defer stop()
 		lost := 0
-		for tries := 0; tries < 300 && lost == 0; tries++ {
+		for tries := 0; tries < testkit.Of(50, 500) && lost == 0; tries++ {
 			socket := n.Open(ada)
 			socket.Subscribe("1", `subscription($p: ID!, $a: Cursor) { commentAdded(postId: $p, after: $a) { id } }`, map[string]any{"p": post, "a": start})
 			for i, id := range want {
