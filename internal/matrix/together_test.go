@@ -3,27 +3,49 @@ package matrix
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"tidings/internal/config"
+	"tidings/internal/relay"
 	"tidings/internal/testkit"
-	"tidings/internal/testkit/opgen"
 )
 
 // Viewers who read at once, some of whom leave in the middle, are each answered as if alone: nothing of what is used
 // again (rows, buffers, statements, plans) carries anything from one to another.
 func TestTogetherAsAlone(t *testing.T) {
+	plantEverywhere(t, func(p *planted) { together(p, nil) })
+}
+
+// Where connections to the database die all the time, a read gives what it gives otherwise, or fails: never anything else.
+func TestTogetherWhileConnectionsDie(t *testing.T) {
+	url := testkit.Postgres(t)
+	p := plant(t, config.Database{Dialect: config.Postgres, URL: url})
+	db, err := sql.Open("postgres", url)
+	p.must(err)
+	defer db.Close()
+	together(p, func() {
+		_, _ = db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.3`)
+		time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
+	})
+}
+
+// together holds what many are told at once to what each is told alone. disturb is called again and again meanwhile.
+func together(p *planted, disturb func()) {
+	t := p.t
 	lasting := 2 * time.Second
 	if d, err := time.ParseDuration(os.Getenv("TOGETHER")); err == nil {
 		lasting = d
 	}
-	plantEverywhere(t, func(p *planted) {
+	{
 		c := newComparison(p, seed(t))
 		type asked struct {
 			v    *viewer
@@ -62,12 +84,19 @@ func TestTogetherAsAlone(t *testing.T) {
 				}
 			}
 		}
-		_ = opgen.Features
+		before := p.node.Reads()
 		ctx, stop := context.WithTimeout(t.Context(), lasting)
 		defer stop()
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		done, gone, wrong := 0, 0, 0
+		done, gone, wrong, failed := 0, 0, 0, 0
+		if disturb != nil {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					disturb()
+				}
+			})
+		}
 		for g := range 8 {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(g), 1))
@@ -83,6 +112,8 @@ func TestTogetherAsAlone(t *testing.T) {
 					switch {
 					case err != nil:
 						gone++
+					case disturb != nil && strings.Contains(got, `"INTERNAL"`):
+						failed++
 					case inOrder(got) != inOrder(a.want):
 						if wrong++; wrong < 4 {
 							t.Errorf("%s: %s\ntogether: %.600s\nalone:    %.600s", a.v.name, a.body, got, a.want)
@@ -95,6 +126,6 @@ func TestTogetherAsAlone(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		t.Logf("%d answered, %d gone, %d wrong, %+v", done, gone, wrong, p.node.Reads())
-	})
+		t.Logf("%d answered, %d gone, %d failed, %d wrong, %+v", done, gone, failed, wrong, added(relay.Counts{}, before, p.node.Reads()))
+	}
 }
