@@ -568,6 +568,10 @@ func (r *subscriptionResolver) CommentAdded(ctx context.Context, postID string, 
 			return c, c != nil, err
 		},
 		Lasts: func(ctx context.Context) (bool, error) { return r.sees(ctx, r.Ent, pid) },
+		Hidden: func(ctx context.Context, e event.Event) (bool, error) {
+			found, err := r.Ent.Comment.Query().Where(comment.ID(gid.CommentOf(e.Subject))).Select(comment.FieldID).All(auth.AsSystem(ctx))
+			return len(found) > 0, err
+		},
 	})
 }
 

@@ -75,6 +75,10 @@ type Source[T any] struct {
 	// asked at each event that delivers nothing: those that Load passes over, and those that Topic covers though they
 	// are of another kind. Once it is not, the subscription is over.
 	Lasts func(ctx context.Context) (bool, error)
+	// Hidden reports whether the item of an event that Load passes over is there, though the viewer of ctx may not see it;
+	// nil: never. Then the subscription is over whatever Lasts would say: what was hidden when Load looked may be shown
+	// again by the time that Lasts does, and others of the viewer's group may see it at any time.
+	Hidden func(ctx context.Context, e event.Event) (bool, error)
 }
 
 // Stream is the body of a subscription's resolver. In a context of Prepare it runs s.Open, notes the topic and the
@@ -113,6 +117,16 @@ func Stream[T any](ctx context.Context, s Source[T]) (<-chan T, error) {
 		if ok {
 			out <- item
 			return out, nil
+		}
+		if s.Hidden != nil {
+			hidden, err := s.Hidden(ctx, d.event)
+			if err != nil {
+				return nil, err
+			}
+			if hidden {
+				d.Over = true
+				return out, nil
+			}
 		}
 	}
 	if s.Lasts != nil {

@@ -41,6 +41,9 @@ type row struct {
 
 // object writes one row.
 func (w *writer) object(o *object, at row) {
+	if len(w.b) > maxAnswer {
+		w.fail(fmt.Errorf("more than %d bytes", maxAnswer))
+	}
 	if w.err == nil {
 		w.err = w.spend(len(w.b) - w.spent)
 		w.spent = len(w.b)
