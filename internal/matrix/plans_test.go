@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -77,5 +76,4 @@ func TestPlansMeasured(t *testing.T) {
 			t.Logf("%s: fragments in fragments: %v CPU, %d KiB, %.200s", way, used, alloc>>10, o.body)
 		}
 	}
-	_ = json.Marshal
 }
