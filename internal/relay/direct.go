@@ -65,7 +65,7 @@ type operation struct {
 // spend takes n bytes of what is left.
 func (o *operation) spend(n int) error {
 	if o.left.Add(-int64(n)) < 0 {
-		return fmt.Errorf("more than %d bytes for one operation", 2*maxAnswer)
+		return fmt.Errorf("%w: more than %d bytes for one operation", errNotDirect, 2*maxAnswer)
 	}
 	return nil
 }

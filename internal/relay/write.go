@@ -42,7 +42,7 @@ type row struct {
 // object writes one row.
 func (w *writer) object(o *object, at row) {
 	if len(w.b) > maxAnswer {
-		w.fail(fmt.Errorf("more than %d bytes", maxAnswer))
+		w.fail(fmt.Errorf("%w: more than %d bytes", errNotDirect, maxAnswer))
 	}
 	if w.err == nil {
 		w.err = w.spend(len(w.b) - w.spent)
