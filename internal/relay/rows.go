@@ -61,7 +61,7 @@ func (r *reading) room(width int) *rows {
 func (r *reading) release() {
 	for _, rows := range r.used {
 		clear(rows.current) // which belong to the driver
-		if cap(rows.bytes) <= maxSpare {
+		if cap(rows.bytes)+8*cap(rows.cells) <= maxSpare {
 			spareRows.Put(rows)
 		}
 	}
