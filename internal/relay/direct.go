@@ -211,7 +211,10 @@ func (d *Direct) page(ctx context.Context, l *loader, q ent.NodeQuery, w window)
 	if err := r.load(p.page, q, nil); err != nil {
 		return nil, err
 	}
-	out := r.writer()
+	out, err := r.writer()
+	if err != nil {
+		return nil, err
+	}
 	out.page(p.shape, &r.lists[0], &r.lists[0].pages[0])
 	return out.b, out.err
 }
@@ -233,7 +236,10 @@ func (d *Direct) nodes(ctx context.Context, l *loader, q ent.NodeQuery) ([]ent.N
 	if err := r.behind(p.rows, q, r.nodes, nil); err != nil {
 		return nil, err
 	}
-	out := r.writer()
+	out, err := r.writer()
+	if err != nil {
+		return nil, err
+	}
 	all := make([]ent.Node, r.nodes.count)
 	for i := range all {
 		first := len(out.b)

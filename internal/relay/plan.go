@@ -23,6 +23,7 @@ type plan struct {
 	page  *list // of a connection
 	shape *shape
 	lists []*list // all of them; a list's number is its place
+	most  int     // how often one value is written, at most
 	bytes int     // of memory, roughly
 }
 
@@ -119,13 +120,20 @@ var errNotDirect = errors.New("relay: not to be answered directly")
 // compiler makes a plan.
 type compiler struct {
 	*loader
-	plan *plan
-	size int // members
+	plan    *plan
+	size    int // members
+	written map[written]int
+}
+
+// written is a column, which aliases may repeat.
+type written struct {
+	table  *table
+	column int
 }
 
 // compileNode plans the answer of a field that is a node of a type, or nodes.
 func compileNode(l *loader, typ *ent.NodeType) (*plan, error) {
-	c := &compiler{loader: l, plan: &plan{}}
+	c := &compiler{loader: l, plan: &plan{}, written: map[written]int{}}
 	c.plan.rows = newSource(typ)
 	c.plan.id = c.plan.rows.tables[0].column(typ.ID)
 	var err error
@@ -135,7 +143,7 @@ func compileNode(l *loader, typ *ent.NodeType) (*plan, error) {
 
 // compilePage plans the answer of a field that is a connection to a type, ordered by a column ("": by rank).
 func compilePage(l *loader, typ *ent.NodeType, order string) (*plan, error) {
-	c := &compiler{loader: l, plan: &plan{}}
+	c := &compiler{loader: l, plan: &plan{}, written: map[written]int{}}
 	page := &list{typ: typ, reference: -1, key: -1, ranked: order == ""}
 	c.plan.page, c.plan.lists = page, []*list{page}
 	var err error
@@ -155,6 +163,9 @@ func (c *compiler) done() *plan {
 		if l.source != nil {
 			l.source.layOut()
 		}
+	}
+	for _, times := range c.written {
+		c.plan.most = max(c.plan.most, times)
 	}
 	const memberBytes, listBytes = 160, 512
 	c.plan.bytes = memberBytes*c.size + listBytes*(len(c.plan.lists)+1)
@@ -289,6 +300,7 @@ func (c *compiler) object(s *source, t *table, set ast.SelectionSet) (*object, e
 				return nil, errNotDirect
 			}
 			m.column = t.column(column)
+			c.written[written{t, m.column}]++
 			continue
 		}
 		edge, ok := typ.Edges[f.Name]

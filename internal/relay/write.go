@@ -23,8 +23,17 @@ type writer struct {
 	err   error
 }
 
-func (r *reading) writer() writer {
-	return writer{reading: r, b: (*spareBytes.Get().(*[]byte))[:0]}
+// writer returns a writer of what was read. The error says that it might become too large: an alias repeats a text for two
+// bytes of document.
+func (r *reading) writer() (writer, error) {
+	read := 0
+	for _, rows := range r.used {
+		read += len(rows.bytes)
+	}
+	if r.plan.most > 1 && read*r.plan.most > maxAnswer {
+		return writer{}, fmt.Errorf("%w: up to %d bytes, some of them %d times", errNotDirect, read, r.plan.most)
+	}
+	return writer{reading: r, b: (*spareBytes.Get().(*[]byte))[:0]}, nil
 }
 
 func (w *writer) fail(err error) {
