@@ -2,6 +2,7 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,6 +69,14 @@ type NodeQuery interface {
 	Statement(ctx context.Context, columns []string) (*sql.Selector, dialect.ExecQuerier, error)
 	Joined(ctx context.Context, columns []string) (*sql.Selector, error)
 	Answered(id uuid.UUID, json []byte) Node
+}
+
+// RowReader is a driver that gives rows as the database's driver has them. ent's own drivers need not be one, and those of
+// transactions are none.
+type RowReader interface {
+	// QueryRows runs a query, and calls each for every row with its values in into, which is as long as a row is wide. They
+	// are of the types of driver.Value; bytes are the driver's again when each returns. An error of each ends the query and is returned.
+	QueryRows(ctx context.Context, query string, args []any, into []driver.Value, each func() error) error
 }
 
 // ErrNoStatement says that the rows of a query are not those of one statement.

@@ -243,12 +243,8 @@ func (d *Direct) nodes(ctx context.Context, l *loader, q ent.NodeQuery) ([]ent.N
 	all := make([]ent.Node, r.nodes.count)
 	for i := range all {
 		first := len(out.b)
-		out.object(p.node, row{r.nodes, i})
-		id, err := r.nodes.id(i, p.id)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = q.Answered(id, out.b[first:])
+		out.object(p.shape, row{r.nodes, i})
+		all[i] = q.Answered(r.nodes.id(i, p.id), out.b[first:])
 	}
 	return all, out.err
 }

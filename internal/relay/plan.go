@@ -18,9 +18,8 @@ import (
 // document and on what its @skip and @include say, and on no other variable. It is not changed once it is made.
 type plan struct {
 	rows  *source // of a node
-	node  *object
-	id    int   // the column of the node's id
-	page  *list // of a connection
+	id    int     // the column of the node's id
+	page  *list   // of a connection
 	shape *shape
 	lists []*list // all of them; a list's number is its place
 	most  int     // how often one value is written, at most
@@ -30,7 +29,9 @@ type plan struct {
 // source is one statement: rows of a type, each joined with those that its edges to one lead to.
 type source struct {
 	tables []*table // the type itself comes first
+	kinds  []kind   // of the columns of all of them
 	lists  []*list  // the connections behind any of them, which are statements of their own
+	many   bool     // whether they are the rows of a list
 	nested bool     // whether the type's rows are those of a statement within, which has but the columns that are read
 	ranked bool     // and are those of a ranked window
 }
@@ -51,10 +52,11 @@ type table struct {
 
 // names are a table's columns as a statement in one dialect has them.
 type names struct {
-	own []string  // within the table's own statement
-	out []string  // in the source's
-	on  [2]string // what is equal where a row is joined: its id, and the reference to it
-	all string    // of the first table: what the source reads, times as text, in the order of its columns
+	own    []string  // within the table's own statement
+	out    []string  // in the source's
+	on     [2]string // what is equal where a row is joined: its id, and the reference to it
+	all    string    // of the first table: what the source reads, in the order of its columns
+	record bool      // whether all is one value
 }
 
 // list is a connection: one page for each row of a table, or one page at the root.
@@ -76,9 +78,8 @@ type list struct {
 	hasPrevious bool
 }
 
-// object is how a node is written, shape how a connection, an edge or a page info is.
+// shape is how a node, a connection, an edge or a page info is written.
 type (
-	object struct{ fields []member }
 	shape  struct{ fields []member }
 	member struct {
 		before   []byte // `{"title":`, `,"title":`, for a constant with its value
@@ -87,8 +88,7 @@ type (
 		table    *table
 		column   int // of the table
 		list     *list
-		object   *object
-		shape    *shape
+		shape    *shape // of what has fields
 	}
 )
 
@@ -97,6 +97,7 @@ type kind uint8
 const (
 	constant kind = iota
 	identity
+	reference // an id of another type, which is read and not written
 	text
 	moment
 	boolean
@@ -137,7 +138,7 @@ func compileNode(l *loader, typ *ent.NodeType) (*plan, error) {
 	c.plan.rows = newSource(typ)
 	c.plan.id = c.plan.rows.tables[0].column(typ.ID)
 	var err error
-	c.plan.node, err = c.object(c.plan.rows, c.plan.rows.tables[0], l.field.Field.Selections)
+	c.plan.shape, err = c.object(c.plan.rows, c.plan.rows.tables[0], l.field.Field.Selections)
 	return c.done(), err
 }
 
@@ -167,7 +168,7 @@ func (c *compiler) done() *plan {
 	for _, times := range c.written {
 		c.plan.most = max(c.plan.most, times)
 	}
-	const memberBytes, listBytes = 160, 512
+	const memberBytes, listBytes = 400, 1024
 	c.plan.bytes = memberBytes*c.size + listBytes*(len(c.plan.lists)+1)
 	return c.plan
 }
@@ -177,8 +178,11 @@ func newSource(typ *ent.NodeType) *source {
 }
 
 // layOut decides where the columns of each table are, and how they are named: to do that for each statement anew was half
-// of what it took to build one. Times are read as text, which is nearly what is written: to parse and to format them took
-// a tenth of what the server does for a page.
+// of what it took to build one.
+//
+// Postgres gives a row of a list as one value, in the form in which it sends a record: lib/pq then makes one value of a
+// row and not one of each text, id and time, which was a quarter of what the server did for a page with comments. One row
+// alone is read in columns, for a record costs Postgres more to begin with. Times in columns are read as text.
 func (s *source) layOut() {
 	first := 0
 	for i, t := range s.tables {
@@ -187,9 +191,13 @@ func (s *source) layOut() {
 		}
 		t.alias, t.first = "t"+strconv.Itoa(i), first
 		first += len(t.columns)
+		for _, c := range t.columns {
+			s.kinds = append(s.kinds, kindOf(t.typ, c))
+		}
 		t.names = map[string]names{}
 	}
 	for _, d := range []string{dialect.Postgres, dialect.SQLite} {
+		record := d == dialect.Postgres && s.many
 		var all []string
 		for _, t := range s.tables {
 			var n names
@@ -197,7 +205,7 @@ func (s *source) layOut() {
 				n.own = append(n.own, t.typ.Qualified(d, c))
 				name := s.outside(t, d, c)
 				n.out = append(n.out, name)
-				if t.typ.Times[c] {
+				if t.typ.Times[c] && !record {
 					name = "CAST(" + name + " AS text)"
 				}
 				all = append(all, name)
@@ -216,7 +224,10 @@ func (s *source) layOut() {
 			t.names[d] = n
 		}
 		whole := s.tables[0].names[d]
-		whole.all = strings.Join(all, ", ")
+		whole.all, whole.record = strings.Join(all, ", "), record
+		if record {
+			whole.all = "record_send(ROW(" + whole.all + "))"
+		}
 		s.tables[0].names[d] = whole
 	}
 }
@@ -230,12 +241,6 @@ func (s *source) outside(t *table, d, column string) string {
 		return sql.Dialect(d).Table(best).C(column)
 	}
 	return t.typ.Qualified(d, column)
-}
-
-// width is how many columns the rows have.
-func (s *source) width() int {
-	last := s.tables[len(s.tables)-1]
-	return last.first + len(last.columns)
 }
 
 // column returns the place of a column among those of the table, which it reads from now on.
@@ -285,7 +290,7 @@ func (m *member) constant(typ string) {
 }
 
 // object plans how rows of a table are written by one selection.
-func (c *compiler) object(s *source, t *table, set ast.SelectionSet) (*object, error) {
+func (c *compiler) object(s *source, t *table, set ast.SelectionSet) (*shape, error) {
 	typ := t.typ
 	fields, members := c.collect(set, typ.Name, "Node")
 	for i, f := range fields {
@@ -296,7 +301,7 @@ func (c *compiler) object(s *source, t *table, set ast.SelectionSet) (*object, e
 			continue
 		}
 		if column, ok := typ.Columns[f.Name]; ok {
-			if m.kind, ok = kindOf(typ, column); !ok {
+			if m.kind = kindOf(typ, column); m.kind == reference {
 				return nil, errNotDirect
 			}
 			m.column = t.column(column)
@@ -313,27 +318,28 @@ func (c *compiler) object(s *source, t *table, set ast.SelectionSet) (*object, e
 			m.shape, err = c.connection(m.list, f.Selections)
 		} else {
 			m.kind, m.table = toOne, s.join(t, f.Name)
-			m.object, err = c.object(s, m.table, f.Selections)
+			m.shape, err = c.object(s, m.table, f.Selections)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return &object{members}, nil
+	return &shape{members}, nil
 }
 
-func kindOf(typ *ent.NodeType, column string) (kind, bool) {
+// kindOf is the kind of a column.
+func kindOf(typ *ent.NodeType, column string) kind {
 	switch {
 	case column == typ.ID:
-		return identity, true
+		return identity
 	case typ.Texts[column]:
-		return text, true
+		return text
 	case typ.Times[column]:
-		return moment, true
+		return moment
 	case typ.Bools[column]:
-		return boolean, true
+		return boolean
 	}
-	return 0, false
+	return reference
 }
 
 // list returns the list behind an edge to many: one for all fields whose arguments are written in the same way.
@@ -367,6 +373,7 @@ func (l *list) rows() *source {
 	if l.source == nil {
 		l.source = newSource(l.typ)
 		first := l.source.tables[0]
+		l.source.many = true
 		l.source.ranked = l.ranked
 		if l.source.nested = l.on != nil || l.ranked; l.source.nested {
 			l.id = first.column(l.typ.ID) // by which, too, they are ordered
@@ -391,7 +398,7 @@ func (c *compiler) connection(l *list, set ast.SelectionSet) (*shape, error) {
 			m.constant(l.typ.Name + "Connection")
 		case "nodes":
 			m.kind = nodes
-			m.object, err = c.object(l.rows(), l.rows().tables[0], f.Selections)
+			m.shape, err = c.object(l.rows(), l.rows().tables[0], f.Selections)
 		case "edges":
 			m.kind = edges
 			m.shape, err = c.edge(l, f.Selections)
@@ -424,7 +431,7 @@ func (c *compiler) edge(l *list, set ast.SelectionSet) (*shape, error) {
 		case "node":
 			m.kind = node
 			var err error
-			if m.object, err = c.object(rows, rows.tables[0], f.Selections); err != nil {
+			if m.shape, err = c.object(rows, rows.tables[0], f.Selections); err != nil {
 				return nil, err
 			}
 		default:

@@ -120,29 +120,6 @@ func TestPlansOfOneDocument(t *testing.T) {
 	}
 }
 
-func TestMoments(t *testing.T) {
-	for text, want := range map[string]string{
-		"2026-11-21 09:30:00.123456+00":    `"2026-11-21T09:30:00.123456Z"`, // of Postgres
-		"2026-11-21 09:30:00+00":           `"2026-11-21T09:30:00Z"`,
-		"2026-11-21 09:30:00.1+00:00":      `"2026-11-21T09:30:00.1Z"`, // of SQLite
-		"2026-11-21 09:30:00+00:00":        `"2026-11-21T09:30:00Z"`,
-		"2026-11-21T09:30:00.5Z":           `"2026-11-21T09:30:00.5Z"`, // of database/sql
-		"2026-11-21 09:30:00+01":           "",
-		"2026-11-21 09:30:00":              "",
-		"10000-11-21 09:30:00+00":          "",
-		"0044-03-15 09:30:00+00 BC":        "",
-		"infinity":                         "",
-		"":                                 "",
-		"2026-11-21 09:30+00":              "",
-		"2026-11-21 09:30:00\"injected+00": "",
-	} {
-		b, ok := appendMoment(nil, []byte(text))
-		if ok != (want != "") || ok && string(b) != want {
-			t.Errorf("%q becomes %s (%t), want %s", text, b, ok, want)
-		}
-	}
-}
-
 func TestPanicsAreErrors(t *testing.T) {
 	_, err := recovered(nil, func(*Direct) (int, error) { panic("out of range") })
 	if err == nil || !strings.Contains(err.Error(), "out of range") || !strings.Contains(err.Error(), "TestPanicsAreErrors") {

@@ -2,10 +2,12 @@ package relay
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"fmt"
+	"slices"
 	"sync"
 
+	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
@@ -24,14 +26,13 @@ type reading struct {
 	used  []*rows // to be released
 }
 
-// rows are what a statement gave: the values of all columns of all rows, one behind the other.
+// rows are what a statement gave: the values of all columns of all rows, one behind the other, as kinds has them.
 type rows struct {
-	width   int
-	count   int
-	bytes   []byte
-	cells   []cell // count × width
-	current []sql.RawBytes
-	targets []any // pointers to current
+	kinds  []kind
+	count  int
+	bytes  []byte
+	cells  []cell         // count × len(kinds)
+	values []driver.Value // of the row that is being read
 }
 
 // spareRows are used again, for most of what a small read allocated was the room for its rows.
@@ -40,19 +41,11 @@ var spareRows = sync.Pool{New: func() any { return new(rows) }}
 // maxSpare bounds what is kept to be used again, in bytes.
 const maxSpare = 256 << 10
 
-// room returns empty rows of a width.
-func (r *reading) room(width int) *rows {
+// room returns empty rows, whose columns are of these kinds and are read as so many values.
+func (r *reading) room(kinds []kind, values int) *rows {
 	rows := spareRows.Get().(*rows)
-	rows.width, rows.count, rows.bytes, rows.cells = width, 0, rows.bytes[:0], rows.cells[:0]
-	for len(rows.current) < width {
-		rows.current = append(rows.current, nil)
-		rows.targets = nil
-	}
-	if rows.targets == nil {
-		for i := range rows.current {
-			rows.targets = append(rows.targets, &rows.current[i])
-		}
-	}
+	rows.kinds, rows.count, rows.bytes, rows.cells = kinds, 0, rows.bytes[:0], rows.cells[:0]
+	rows.values = slices.Grow(rows.values[:0], values)[:values]
 	r.used = append(r.used, rows)
 	return rows
 }
@@ -60,7 +53,7 @@ func (r *reading) room(width int) *rows {
 // release gives back the rows, of which nothing may be used any more.
 func (r *reading) release() {
 	for _, rows := range r.used {
-		clear(rows.current) // which belong to the driver
+		clear(rows.values) // which belong to the driver
 		if cap(rows.bytes)+8*cap(rows.cells) <= maxSpare {
 			spareRows.Put(rows)
 		}
@@ -87,19 +80,19 @@ type onePage struct {
 	total                int
 }
 
-// value returns a value, which is good for as long as nothing else is read; ok is false for NULL.
+// value returns a value, which is good until the rows are released; ok is false for NULL.
 func (r *rows) value(row, column int) (b []byte, ok bool) {
-	c := r.cells[row*r.width+column]
+	c := r.cells[row*len(r.kinds)+column]
 	if c.from == null {
 		return nil, false
 	}
 	return r.bytes[c.from:c.to], true
 }
 
-// id returns the id in a column.
-func (r *rows) id(row, column int) (uuid.UUID, error) {
+// id returns the id in a column, which is that of a row: it is there.
+func (r *rows) id(row, column int) uuid.UUID {
 	b, _ := r.value(row, column)
-	return uuid.ParseBytes(b)
+	return uuid.UUID(b)
 }
 
 // read runs a source's statement: the one that q gives with its policy, to whose rows those that its edges to one lead
@@ -108,7 +101,7 @@ func (r *rows) id(row, column int) (uuid.UUID, error) {
 func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 	d := q.Dialect()
 	names := s.tables[0].names[d]
-	base, driver, err := q.Statement(r.ctx, names.own)
+	base, ran, err := q.Statement(r.ctx, names.own)
 	if err != nil {
 		return nil, err
 	}
@@ -132,52 +125,67 @@ func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 			base.AppendSelect(names.out...)
 		}
 	}
+	into := r.room(s.kinds, len(s.kinds))
+	take := into.takeValues
 	if !masked {
 		base.SelectExpr(entsql.Raw(names.all))
+		if names.record {
+			into.values, take = into.values[:1], into.takeRecord
+		}
 	}
 	text, args := base.Query()
 	if err := base.Err(); err != nil {
 		return nil, err
 	}
-	var found entsql.Rows
-	if err := driver.Query(r.ctx, text, args, &found); err != nil {
-		return nil, err
-	}
-	into := r.room(s.width())
-	return into, into.scan(&found, s, r.spend)
-}
-
-// scan takes over all rows, of which all that is joined must be there.
-func (r *rows) scan(found *entsql.Rows, s *source, spend func(int) error) (err error) {
-	defer func() {
-		if closed := found.Close(); err == nil {
-			err = closed
-		}
-	}()
-	columns, targets := r.current[:r.width], r.targets[:r.width]
-	for ; found.Next(); r.count++ {
-		if err := found.Scan(targets...); err != nil {
+	return into, queryRows(r.ctx, ran, text, args, into.values, func() error {
+		before := len(into.bytes)
+		if err := take(); err != nil {
 			return err
 		}
-		before := len(r.bytes)
-		for _, c := range columns {
-			at := uint32(len(r.bytes))
-			if c == nil {
-				at = null
-			}
-			r.bytes = append(r.bytes, c...)
-			r.cells = append(r.cells, cell{at, uint32(len(r.bytes))})
-		}
-		if err := spend(len(r.bytes) - before); err != nil {
+		into.count++
+		if err := r.spend(len(into.bytes) - before); err != nil {
 			return err
 		}
 		for _, t := range s.tables {
-			if columns[t.first+t.present] == nil {
+			if _, ok := into.value(into.count-1, t.first+t.present); !ok {
 				return fmt.Errorf("the %s of a row is gone or hidden", t.edge)
 			}
 		}
+		return nil
+	})
+}
+
+// queryRows is ent.RowReader's QueryRows on any driver: a transaction, or what somebody has put before one, has rows by
+// way of database/sql only.
+func queryRows(ctx context.Context, d dialect.ExecQuerier, query string, args []any, into []driver.Value, each func() error) (err error) {
+	if d, ok := d.(ent.RowReader); ok {
+		return d.QueryRows(ctx, query, args, into, each)
 	}
-	return found.Err()
+	var rows entsql.Rows
+	if err := d.Query(ctx, query, args, &rows); err != nil {
+		return err
+	}
+	defer func() {
+		if closed := rows.Close(); err == nil {
+			err = closed
+		}
+	}()
+	values, targets := make([]any, len(into)), make([]any, len(into))
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		for i, v := range values {
+			into[i] = v
+		}
+		if err := each(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // load reads the pages of a list for each of the parents, or the one at the root, and all lists behind them.
@@ -235,10 +243,7 @@ func (r *reading) behind(s *source, q ent.NodeQuery, from *rows, kept []bool) er
 			if kept != nil && !kept[i] {
 				continue
 			}
-			id, err := from.id(i, l.on.first+l.parent)
-			if err != nil {
-				return err
-			}
+			id := from.id(i, l.on.first+l.parent)
 			if !seen[id] {
 				seen[id] = true
 				parents = append(parents, id)
@@ -269,19 +274,12 @@ func (p *pagesOf) divide(l *list) error {
 		if l.on == nil {
 			i = p.count
 		} else {
-			id, err := p.id(i, l.reference)
-			if err != nil {
-				return err
-			}
+			id := p.id(i, l.reference)
 			var ok bool
 			if at, ok = p.of[id]; !ok || p.pages[at].end > 0 {
 				return fmt.Errorf("a row of a page that is not its own")
 			}
-			whose, _ := p.value(i, l.reference)
-			for i++; i < p.count; i++ {
-				if other, _ := p.value(i, l.reference); string(other) != string(whose) {
-					break
-				}
+			for i++; i < p.count && p.id(i, l.reference) == id; i++ {
 			}
 		}
 		page := &p.pages[at]

@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"strconv"
 	"time"
@@ -42,14 +40,14 @@ func (w *writer) fail(err error) {
 	}
 }
 
-// row is where a writer is: a row, and on the way back to it the page that it is on.
+// row is one of rows.
 type row struct {
 	of *rows
 	at int
 }
 
 // object writes one row.
-func (w *writer) object(o *object, at row) {
+func (w *writer) object(o *shape, at row) {
 	if len(w.b) > maxAnswer {
 		w.fail(fmt.Errorf("%w: more than %d bytes", errNotDirect, maxAnswer))
 	}
@@ -66,7 +64,7 @@ func (w *writer) object(o *object, at row) {
 		switch m.kind {
 		case constant:
 		case toOne:
-			w.object(m.object, at)
+			w.object(m.shape, at)
 		case toPage:
 			w.page(m.shape, &w.lists[m.list.number], w.pageOf(m.list, at))
 		default:
@@ -96,37 +94,18 @@ func (w *writer) value(m *member, at row) {
 	case text:
 		w.b = appendText(w.b, v)
 	case identity:
-		id, err := uuid.ParseBytes(v)
-		if err != nil {
-			w.fail(err)
-		}
-		w.b = append(m.table.typ.AppendID(append(w.b, '"'), id), '"')
+		w.b = append(m.table.typ.AppendID(append(w.b, '"'), uuid.UUID(v)), '"')
 	case moment:
-		var ok bool
-		if w.b, ok = appendMoment(w.b, v); !ok {
-			w.fail(fmt.Errorf("%s is no time in UTC", m.table.columns[m.column]))
-		}
-	case boolean: // of which SQLite has none
-		switch string(v) {
-		case "true", "1":
-			w.b = append(w.b, "true"...)
-		case "false", "0":
-			w.b = append(w.b, "false"...)
-		default:
-			w.fail(fmt.Errorf("%s is no boolean", m.table.columns[m.column]))
-		}
+		w.b = append(momentOf(v).AppendFormat(append(w.b, '"'), time.RFC3339Nano), '"')
+	case boolean:
+		w.b = strconv.AppendBool(w.b, v[0] != 0)
 	}
 }
 
 // pageOf finds the page of a row; nil if there is none.
 func (w *writer) pageOf(l *list, at row) *onePage {
 	of := &w.lists[l.number]
-	id, err := at.of.id(at.at, l.on.first+l.parent)
-	if err != nil {
-		w.fail(err)
-		return nil
-	}
-	i, ok := of.of[id]
+	i, ok := of.of[at.of.id(at.at, l.on.first+l.parent)]
 	if !ok {
 		return nil
 	}
@@ -150,7 +129,7 @@ func (w *writer) page(s *shape, of *pagesOf, p *onePage) {
 					w.b = append(w.b, ',')
 				}
 				if m.kind == nodes {
-					w.object(m.object, of.row(p, n))
+					w.object(m.shape, of.row(p, n))
 				} else {
 					w.edge(m, of, p, n)
 				}
@@ -181,7 +160,7 @@ func (w *writer) edge(m *member, of *pagesOf, p *onePage, n int) {
 		case cursor:
 			w.cursor(f.list, of, p, n)
 		case node:
-			w.object(f.object, of.row(p, n))
+			w.object(f.shape, of.row(p, n))
 		}
 	}
 	w.end(len(m.shape.fields))
@@ -216,45 +195,17 @@ func (w *writer) cursor(l *list, of *pagesOf, p *onePage, n int) {
 		w.b = append(w.b, rankCursor(of.window.offset+n+1)...)
 	} else {
 		at := of.row(p, n)
-		id, err := at.of.id(at.at, l.id)
+		id := at.of.id(at.at, l.id)
 		key, _ := at.of.value(at.at, l.key)
-		if err != nil {
-			w.fail(err)
-		}
 		b := append(make([]byte, 0, 64), cursorVersion, of.window.orderByte())
-		b = append(b, id[:]...)
+		b = append(append(b, id[:]...), keyIsText)
 		if l.typ.Times[of.window.order.Column] {
-			text, ok := appendMoment(nil, key)
-			at, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(text))
-			if !ok || err != nil {
-				w.fail(fmt.Errorf("%s is no time in UTC", key))
-			}
-			b = binary.BigEndian.AppendUint64(append(b, keyIsTime), uint64(at.UnixMicro()))
-		} else {
-			b = append(append(b, keyIsText), key...)
+			b[len(b)-1] = keyIsTime // and key is what belongs there
 		}
+		b = append(b, key...)
 		w.b = base64.RawURLEncoding.AppendEncode(w.b, b)
 	}
 	w.b = append(w.b, '"')
-}
-
-// appendMoment appends a time as the schema has it. Text is what both databases make of it, with a zone of "+00" or
-// "+00:00", as "2026-11-21 09:30:00.123456+00", zeros at the end of the fraction left out; or what database/sql does,
-// which is what is written.
-func appendMoment(b, text []byte) ([]byte, bool) {
-	const day, second = len("2026-11-21"), len("2026-11-21 09:30:00")
-	text, zulu := bytes.CutSuffix(text, []byte("Z"))
-	if !zulu {
-		var zone bool
-		if text, zone = bytes.CutSuffix(bytes.TrimSuffix(text, []byte(":00")), []byte("+00")); !zone {
-			return b, false
-		}
-	}
-	if len(text) < second || text[4] != '-' || len(text) > second && text[second] != '.' {
-		return b, false
-	}
-	b = append(append(append(b, '"'), text[:day]...), 'T')
-	return append(append(b, text[day+1:]...), 'Z', '"'), true
 }
 
 // appendText appends a text as gqlgen writes it.

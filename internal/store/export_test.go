@@ -6,6 +6,7 @@ import (
 
 	"ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
+	"github.com/lib/pq"
 )
 
 const (
@@ -14,7 +15,22 @@ const (
 	MaxSQLiteText       = maxSQLiteText
 )
 
-var OnlyReads = onlyReads
+var (
+	OnlyReads = onlyReads
+	QueryRows = queryRows
+)
+
+// OpenPostgresPool opens a database with connections such as a Store's.
+func OpenPostgresPool(url string, conns int) (*sql.DB, error) {
+	connector, err := pq.NewConnector(url)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(cachingConnector{connector})
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
 
 // OpenSQLitePool opens a file with connections such as a Store's, but that all of them write.
 func OpenSQLitePool(path string, conns int) (*sql.DB, error) {

@@ -51,7 +51,7 @@ func openPostgres(ctx context.Context, t Target) (*Store, error) {
 	return &Store{
 		dialect: dialect.Postgres,
 		dsn:     dsn,
-		client:  ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db))),
+		client:  ent.NewClient(ent.Driver(&postgresDriver{Driver: entsql.OpenDB(dialect.Postgres, db), db: db})),
 		ping:    pinger(db),
 		close: func() error {
 			_ = db.Close() // what a connection can't say to the server at its end, nobody waits for
