@@ -9,7 +9,9 @@ import (
 
 	"tidings/ent"
 	"tidings/internal/auth"
+	"tidings/internal/event"
 	"tidings/internal/gid"
+	"tidings/internal/live"
 )
 
 // TestSurprises: a read that can't be answered directly after all is answered by the executor, and the log knows.
@@ -39,6 +41,62 @@ func TestSurprises(t *testing.T) {
 			t.Errorf("%s, and by the executor %s", directly, executed)
 		}
 		w.byExecutor = false
+	})
+}
+
+// TestEventsBothWays: what a subscription delivers is made of rows like any other answer, and is the same by the executor.
+func TestEventsBothWays(t *testing.T) {
+	everywhere(t, func(w *world) {
+		ada, bob := w.user("ada"), w.user("bob")
+		p := w.post(ada, "A post \"quoted\"", true)
+		c := w.comment(bob, p, "a comment")
+		w.comment(ada, p, "another one")
+		hidden := w.post(ada, "A draft", false)
+		w.comment(ada, hidden, "on a draft")
+		id := func(text string) gid.Post {
+			id, err := gid.ParsePost(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		cid, err := gid.ParseComment(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		posted := event.Event{Position: 7, Kind: event.PostCreated, Subject: id(p).UUID(), Scope: ada.UUID()}
+		commented := event.Event{Position: 8, Kind: event.CommentAdded, Subject: cid.UUID(), Scope: id(p).UUID()}
+		drafted := event.Event{Position: 9, Kind: event.PostCreated, Subject: id(hidden).UUID(), Scope: ada.UUID()}
+		const fields = `on Post { __typename title author { username email } comments(first: 1) { totalCount edges { cursor node { content author { id } } } } }`
+		for _, test := range []struct {
+			name, query string
+			event       event.Event
+			nothing     bool
+		}{
+			{"a post", `subscription { postCreated { id title createdAt } }`, posted, false},
+			{"its lists", `subscription { news: postCreated { ... ` + fields + ` } }`, posted, false},
+			{"a fragment", `subscription($no: Boolean = false) { postCreated { ...f again: title @include(if: $no) } } fragment f ` + fields, posted, false},
+			{"a comment", `subscription { commentAdded(postId: "` + p + `") { content post { title comments { nodes { id } } } author { username } } }`, commented, false},
+			{"a draft", `subscription { postCreated { title } }`, drafted, true},
+		} {
+			for _, viewer := range []gid.User{{}, ada, bob} {
+				before := w.reads.Counts()
+				deliver := func() string {
+					ctx, _ := live.WithEvent(t.Context(), test.event)
+					return w.run(ctx, viewer, test.query).ok().raw
+				}
+				directly := deliver()
+				if after := w.reads.Counts(); after.Direct != before.Direct+1 || after.Executor != before.Executor || after.Surprises != before.Surprises {
+					t.Errorf("%s: %+v after %+v", test.name, after, before)
+				}
+				w.byExecutor = true
+				executed := deliver()
+				w.byExecutor = false
+				if directly != executed || (directly == "") != test.nothing {
+					t.Errorf("%s: %s, and by the executor %s", test.name, directly, executed)
+				}
+			}
+		}
 	})
 }
 

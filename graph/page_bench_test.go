@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"tidings/internal/auth"
 	"tidings/internal/event"
 	"tidings/internal/gid"
+	"tidings/internal/live"
 	"tidings/internal/store"
 	"tidings/internal/testkit"
 )
@@ -64,6 +66,34 @@ func BenchmarkPage(b *testing.B) {
 						w.as(gid.User{}, query).ok()
 					}
 				})
+			}
+		})
+	}
+}
+
+// BenchmarkEvent makes what a subscription delivers, once for all who share it: of rows, and by the executor as it was.
+func BenchmarkEvent(b *testing.B) {
+	s, err := store.Open(b.Context(), store.Target{Dialect: dialect.Postgres, DSN: testkit.Postgres(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	w := newWorld(b, s)
+	post := w.post(w.user("ada"), "A post", true)
+	c, err := gid.ParseComment(w.comment(w.user("bob"), post, strings.Repeat("words ", 30)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := gid.ParsePost(post)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, _ := live.WithEvent(b.Context(), event.Event{Position: 1, Kind: event.CommentAdded, Subject: c.UUID(), Scope: p.UUID()})
+	for name, byExecutor := range map[string]bool{"rows": false, "executor": true} {
+		b.Run(name, func(b *testing.B) {
+			w.byExecutor = byExecutor
+			for b.Loop() {
+				w.run(ctx, gid.User{}, `subscription { commentAdded(postId: "`+post+`") { id content createdAt author { username } post { id title } } }`).ok()
 			}
 		})
 	}

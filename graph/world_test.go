@@ -14,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"tidings/ent"
@@ -198,7 +199,12 @@ type answer struct {
 // as runs an operation for a viewer; the zero id is nobody.
 func (w *world) as(viewer gid.User, query string, variables ...map[string]any) answer {
 	w.t.Helper()
-	ctx := graphql.StartOperationTrace(w.t.Context())
+	return w.run(w.t.Context(), viewer, query, variables...)
+}
+
+func (w *world) run(ctx context.Context, viewer gid.User, query string, variables ...map[string]any) answer {
+	w.t.Helper()
+	ctx = graphql.StartOperationTrace(ctx)
 	if !viewer.IsZero() {
 		v, err := w.guard.Current(auth.Viewer{User: viewer, Session: w.sessions[viewer]})
 		if err != nil {
@@ -228,7 +234,12 @@ func (w *world) as(viewer gid.User, query string, variables ...map[string]any) a
 		response = w.exec.DispatchError(graphql.WithOperationContext(ctx, op), errs)
 	} else {
 		handler, ctx := w.exec.DispatchOperation(ctx, op)
-		response = handler(ctx)
+		if response = handler(ctx); response == nil { // of a subscription that delivers nothing
+			return a
+		}
+		if op.Operation.Operation == ast.Subscription && handler(ctx) != nil {
+			w.t.Errorf("%s is answered twice", query)
+		}
 	}
 	a.Errors, a.raw = response.Errors, string(response.Data)
 	for _, e := range response.Errors {

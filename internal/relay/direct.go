@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	"tidings/ent"
 )
@@ -88,7 +89,7 @@ func (*Direct) Validate(graphql.ExecutableSchema) error { return nil }
 
 // InterceptOperation implements graphql.OperationInterceptor.
 func (d *Direct) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	if ctx.Value(byExecutor{}) == nil && graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
+	if ctx.Value(byExecutor{}) == nil {
 		o := &operation{Direct: d}
 		o.left.Store(2 * maxAnswer)
 		ctx = context.WithValue(ctx, directKey{}, o)
@@ -115,9 +116,40 @@ func (d *Direct) InterceptField(ctx context.Context, next graphql.Resolver) (any
 			// Some have their answers and others their fields: all of them are read again, for their fields.
 			return next(context.WithValue(ctx, directKey{}, nil))
 		}
+	default:
+		return streamed(ctx, value), nil
 	}
 	return value, nil
 }
+
+// streamed is InterceptField for what a subscription's resolver returns: a closed channel with the nodes to deliver, of
+// which there is one at most (live.Stream). The executor takes what it delivers from a channel, or from a function as this
+// one is. Nobody but maxAnswer bounds the JSON.
+func streamed(ctx context.Context, value any) any {
+	nodes := reflect.ValueOf(value)
+	if nodes.Kind() != reflect.Chan || !nodes.Type().Elem().Implements(nodeType) || nodes.Len() != 1 {
+		return value
+	}
+	first, _ := nodes.Recv()
+	json := first.Interface().(ent.Node).Answer()
+	if json == nil {
+		again := reflect.MakeChan(reflect.ChanOf(reflect.BothDir, nodes.Type().Elem()), 1)
+		again.Send(first)
+		again.Close()
+		return again.Convert(nodes.Type()).Interface()
+	}
+	b := append(strconv.AppendQuote([]byte{'{'}, graphql.GetFieldContext(ctx).Field.Alias), ':') // a name of GraphQL needs no escapes
+	whole := &answer{append(append(b, json...), '}')}
+	return func(context.Context) graphql.Marshaler {
+		if whole == nil {
+			return nil
+		}
+		defer func() { whole = nil }()
+		return whole
+	}
+}
+
+var nodeType = reflect.TypeFor[ent.Node]()
 
 // answer is finished JSON.
 type answer struct{ json []byte }
