@@ -157,19 +157,25 @@ func compilePage(l *loader, typ *ent.NodeType, order string) (*plan, error) {
 }
 
 func (c *compiler) done() *plan {
+	sources := []*source{}
 	if c.plan.rows != nil {
-		c.plan.rows.layOut()
+		sources = append(sources, c.plan.rows)
 	}
 	for _, l := range c.plan.lists {
 		if l.source != nil {
-			l.source.layOut()
+			sources = append(sources, l.source)
 		}
+	}
+	// The sizes are such as TestPlansCountTheirMemory finds, and a little more.
+	const base, ofMember, ofList, ofTable, ofColumn = 256, 120, 700, 1200, 250
+	c.plan.bytes = base + ofMember*c.size + ofList*len(c.plan.lists)
+	for _, s := range sources {
+		s.layOut()
+		c.plan.bytes += ofTable*len(s.tables) + ofColumn*len(s.kinds)
 	}
 	for _, times := range c.written {
 		c.plan.most = max(c.plan.most, times)
 	}
-	const memberBytes, listBytes = 400, 1024
-	c.plan.bytes = memberBytes*c.size + listBytes*(len(c.plan.lists)+1)
 	return c.plan
 }
 

@@ -2,10 +2,13 @@ package relay
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 
@@ -118,6 +121,60 @@ func TestPlansOfOneDocument(t *testing.T) {
 	if kept := p.young[l.op.Doc].bytes; kept > maxPlans/8 {
 		t.Errorf("the plans of one document take %d bytes", kept)
 	}
+}
+
+// TestPlansCountTheirMemory: what is bounded is what is taken, and not much less of it.
+func TestPlansCountTheirMemory(t *testing.T) {
+	text, err := os.ReadFile("../../schema.graphqls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := gqlparser.MustLoadSchema(&ast.Source{Input: string(text)})
+	lists := strings.Builder{}
+	for i := range 40 {
+		fmt.Fprintf(&lists, "c%d: comments(first: %d) { totalCount nodes { id post { title } } } ", i, i+1)
+	}
+	for name, fields := range map[string]string{
+		"one field": "id", "many fields": strings.Repeat("id title createdAt ", 3) + "content published author { id username fullName }",
+		"aliases": func() string {
+			var b strings.Builder
+			for i := range 200 {
+				fmt.Fprintf(&b, "a%d: title ", i)
+			}
+			return b.String()
+		}(),
+		"lists": lists.String(),
+		"edges": "comments { edges { cursor node { content author { posts { pageInfo { endCursor hasNextPage } nodes { title } } } } } }",
+	} {
+		doc, errs := gqlparser.LoadQueryWithRules(schema, "{ posts { nodes { "+fields+" } } }", nil)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		l := again(doc, nil)
+		const n = 200
+		all, counted := make([]*plan, n), 0
+		before := heap()
+		for i := range all {
+			if all[i], err = compilePage(l, ent.PostType, ent.PostType.CreatedAt); err != nil {
+				t.Fatal(err)
+			}
+			counted += all[i].bytes
+		}
+		took := int(heap() - before)
+		runtime.KeepAlive(all)
+		t.Logf("%s: %d bytes are counted as %d", name, took/n, counted/n)
+		if counted < took || counted > 4*took {
+			t.Errorf("%s: %d bytes are counted as %d", name, took/n, counted/n)
+		}
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestPanicsAreErrors(t *testing.T) {
