@@ -258,6 +258,7 @@ func TestWhatKeepsItFromStarting(t *testing.T) {
 
 // The operations of README.md and others that newcomers try, against the demo.
 func TestDemo(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // a demo may run on this machine
 	cfg := testkit.Config(config.Database{})
 	cfg.Demo, cfg.Secrets = true, nil
 	ctx, stop := context.WithCancel(t.Context())

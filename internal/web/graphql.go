@@ -221,7 +221,7 @@ func (a answer) write(status int, resp *graphql.Response) {
 	// What sets a cookie has a secret in it, and so may what a mutation answers:
 	// neither a cache nor the length of what is compressed may tell it.
 	harmless := a.query && h.Get("Set-Cookie") == ""
-	h.Set("Cache-Control", "no-store")
+	h["Cache-Control"] = noStore
 	if harmless && a.r.Method == http.MethodGet && len(resp.Errors) == 0 {
 		h.Set("Cache-Control", "private, no-cache")
 		tag := entityTag(body)
@@ -231,16 +231,22 @@ func (a answer) write(status int, resp *graphql.Response) {
 			return
 		}
 	}
-	media := a.media
-	if media != typeResponse {
-		media = typeJSON
+	h["Content-Type"] = jsonContent
+	if a.media == typeResponse {
+		h["Content-Type"] = responseContent
 	}
-	h.Set("Content-Type", media+"; charset=utf-8")
 	if harmless {
 		body = a.encode(body)
 	}
 	a.send(status, body)
 }
+
+// The values are shared by all answers.
+var (
+	noStore         = []string{"no-store"}
+	jsonContent     = []string{typeJSON + "; charset=utf-8"}
+	responseContent = []string{typeResponse + "; charset=utf-8"}
+)
 
 // spareBodies are what answers were written from, to be used again up to a size: most of what is allocated for a page
 // would be for that.
