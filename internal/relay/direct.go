@@ -124,7 +124,7 @@ func (d *Direct) InterceptField(ctx context.Context, next graphql.Resolver) (any
 
 // streamed is InterceptField for what a subscription's resolver returns: a closed channel with the nodes to deliver, of
 // which there is one at most (live.Stream). The executor takes what it delivers from a channel, or from a function as this
-// one is. Nobody but maxAnswer bounds the JSON.
+// one is.
 func streamed(ctx context.Context, value any) any {
 	nodes := reflect.ValueOf(value)
 	if nodes.Kind() != reflect.Chan || !nodes.Type().Elem().Implements(nodeType) || nodes.Len() != 1 {

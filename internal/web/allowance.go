@@ -63,6 +63,14 @@ func (a *allowance) take(ctx context.Context, value any) any {
 			size += quoted(*p)
 		} else if finished, ok := value.(interface{ Len() int }); ok { // JSON that a resolver has made
 			size += finished.Len()
+		} else if events, ok := value.(func(context.Context) graphql.Marshaler); ok { // and those of a subscription
+			value = func(ctx context.Context) graphql.Marshaler {
+				event := events(ctx)
+				if finished, ok := event.(interface{ Len() int }); ok {
+					a.left.Add(-int64(finished.Len()))
+				}
+				return event
+			}
 		} else {
 			size += otherValue
 		}

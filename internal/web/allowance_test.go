@@ -1,11 +1,16 @@
 package web_test
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"tidings/internal/gid"
 	"tidings/internal/web"
+	"tidings/internal/web/internal/testschema"
 )
 
 const tooLarge = `{"message":"The response has at least 1030 bytes; at most 1000 are allowed. Ask for less at once.",` +
@@ -34,6 +39,46 @@ func TestResponsesAreBounded(t *testing.T) {
 // TestEventsAreBounded: each event has the room of a response.
 func TestEventsAreBounded(t *testing.T) {
 	w := newWorld(t, smallResponses)
+	c := w.open("")
+	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "null")
+	for range 3 {
+		w.log.post(gid.NewUser(), "letters 600")
+		if text, _ := delivered(t, c.next()); len(text) != 600 {
+			t.Error(text)
+		}
+	}
+	w.log.post(gid.NewUser(), "letters 984")
+	if got := c.next(); !strings.HasPrefix(got, `{"id":"1","type":"error","payload":[`) || !strings.Contains(got, "RESPONSE_SIZE") {
+		t.Error(got)
+	}
+}
+
+// finished is an event as an extension may have made it, in place of what the
+// resolver's channel holds.
+type finished string
+
+func (f finished) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, string(f)) }
+func (f finished) Len() int               { return len(f) }
+
+// finishes finishes the one event of a channel.
+type finishes struct{}
+
+func (finishes) ExtensionName() string                   { return "finishes" }
+func (finishes) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (finishes) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	value, err := next(ctx)
+	events, ok := value.(<-chan *testschema.Post)
+	if !ok || len(events) == 0 {
+		return value, err
+	}
+	text := (<-events).Text
+	return func(context.Context) graphql.Marshaler { return finished(`{"posted":{"text":"` + text + `"}}`) }, nil
+}
+
+// TestFinishedEventsAreBounded: so are events of finished JSON.
+func TestFinishedEventsAreBounded(t *testing.T) {
+	w := newWorld(t, smallResponses, func(o *web.Options) { o.Extensions = append(o.Extensions, finishes{}) })
 	c := w.open("")
 	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "null")
 	for range 3 {
