@@ -56,7 +56,7 @@ type names struct {
 	out    []string  // in the source's
 	on     [2]string // what is equal where a row is joined: its id, and the reference to it
 	all    string    // of the first table: what the source reads, in the order of its columns
-	record bool      // whether all is one value
+	packed bool      // whether all is one value
 }
 
 // list is a connection: one page for each row of a table, or one page at the root.
@@ -186,9 +186,9 @@ func newSource(typ *ent.NodeType) *source {
 // layOut decides where the columns of each table are, and how they are named: to do that for each statement anew was half
 // of what it took to build one.
 //
-// Postgres gives a row of a list as one value, in the form in which it sends a record: lib/pq then makes one value of a
-// row and not one of each text, id and time, which was a quarter of what the server did for a page with comments. One row
-// alone is read in columns, for a record costs Postgres more to begin with. Times in columns are read as text.
+// Postgres gives a row of a list as one value: lib/pq then makes one value of a row and not one of each text, id and time,
+// which was a quarter of what the server did for a page with comments. One row alone is read in columns, for Postgres has
+// more to begin with when it packs. Times in columns are read as text.
 func (s *source) layOut() {
 	first := 0
 	for i, t := range s.tables {
@@ -203,7 +203,7 @@ func (s *source) layOut() {
 		t.names = map[string]names{}
 	}
 	for _, d := range []string{dialect.Postgres, dialect.SQLite} {
-		record := d == dialect.Postgres && s.many
+		pack := d == dialect.Postgres && s.many
 		var all []string
 		for _, t := range s.tables {
 			var n names
@@ -211,7 +211,7 @@ func (s *source) layOut() {
 				n.own = append(n.own, t.typ.Qualified(d, c))
 				name := s.outside(t, d, c)
 				n.out = append(n.out, name)
-				if t.typ.Times[c] && !record {
+				if t.typ.Times[c] && !pack {
 					name = "CAST(" + name + " AS text)"
 				}
 				all = append(all, name)
@@ -230,9 +230,9 @@ func (s *source) layOut() {
 			t.names[d] = n
 		}
 		whole := s.tables[0].names[d]
-		whole.all, whole.record = strings.Join(all, ", "), record
-		if record {
-			whole.all = "record_send(ROW(" + whole.all + "))"
+		whole.all, whole.packed = strings.Join(all, ", "), pack
+		if pack {
+			whole.all = packed(s.kinds, all)
 		}
 		s.tables[0].names[d] = whole
 	}

@@ -129,8 +129,8 @@ func (r *reading) read(q ent.NodeQuery, s *source) (*rows, error) {
 	take := into.takeValues
 	if !masked {
 		base.SelectExpr(entsql.Raw(names.all))
-		if names.record {
-			into.values, take = into.values[:1], into.takeRecord
+		if names.packed {
+			into.values, take = into.values[:1], into.takePacked
 		}
 	}
 	text, args := base.Query()

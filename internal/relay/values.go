@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,7 +24,7 @@ func momentOf(value []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(value))).UTC()
 }
 
-// add appends a value to a row.
+// add takes what was appended to bytes from there on for the row's next value.
 func (r *rows) add(from int) {
 	r.cells = append(r.cells, cell{uint32(from), uint32(len(r.bytes))})
 }
@@ -94,14 +95,20 @@ func parseMoment(text string) (time.Time, error) {
 	return time.Parse(layout, text)
 }
 
-// What Postgres calls the types of columns (its catalog pg_type).
-const (
-	oidBool        = 16
-	oidText        = 25
-	oidVarchar     = 1043
-	oidTimestamptz = 1184
-	oidUUID        = 2950
-)
+// sendFunctions give the form in which Postgres sends values: ids as 16 bytes, texts as they are, times as microseconds
+// since the year 2000 in 8 bytes, booleans as one.
+var sendFunctions = map[kind]string{identity: "uuid_send", reference: "uuid_send", text: "textsend", moment: "timestamptz_send", boolean: "boolsend"}
+
+// packed is the expression for columns as one value, an array in the form in which Postgres sends it. It is an array and no
+// record, since a connection of Postgres remembers each sequence of types that it has made a record of, and clients may
+// write fields in any order.
+func packed(kinds []kind, columns []string) string {
+	sent := make([]string, len(columns))
+	for i, c := range columns {
+		sent[i] = sendFunctions[kinds[i]] + "(" + c + ")"
+	}
+	return "array_send(ARRAY[" + strings.Join(sent, ", ") + "])"
+}
 
 // Postgres counts microseconds from the year 2000, and has two times that are none.
 const (
@@ -110,56 +117,61 @@ const (
 	minusInfinity   = math.MinInt64
 )
 
-// takeRecord takes over a row that has come as one value: a record as Postgres sends it, which is the number of columns,
-// and of each its type, its length or -1 for NULL, and its bytes (the functions record_send, uuid_send, textsend,
-// timestamptz_send and boolsend).
-func (r *rows) takeRecord() error {
+// takePacked takes over a row that has come as packed has it: the number of dimensions, whether there are NULLs, the type of
+// the elements (bytea), their number and the index of the first, 4 bytes each (array_send); and of each element its length
+// in 4 bytes, -1 for NULL, and its bytes.
+func (r *rows) takePacked() error {
 	b, ok := r.values[0].([]byte)
 	if !ok {
-		return fmt.Errorf("a %T is no record", r.values[0])
+		return fmt.Errorf("a %T is no array", r.values[0])
 	}
-	const head = 4
-	if len(b) < head || int(binary.BigEndian.Uint32(b)) != len(r.kinds) {
-		return fmt.Errorf("a record has not %d columns", len(r.kinds))
+	const (
+		size  = 4
+		head  = 5 * size
+		bytea = 17
+	)
+	if len(b) < head || binary.BigEndian.Uint32(b) != 1 || binary.BigEndian.Uint32(b[2*size:]) != bytea ||
+		int(binary.BigEndian.Uint32(b[3*size:])) != len(r.kinds) {
+		return fmt.Errorf("what came is no array of %d columns", len(r.kinds))
 	}
 	b = b[head:]
 	for _, k := range r.kinds {
-		if len(b) < 2*head {
-			return errShortRecord
+		if len(b) < size {
+			return errShort
 		}
-		oid, length := binary.BigEndian.Uint32(b), int(int32(binary.BigEndian.Uint32(b[head:])))
-		b = b[2*head:]
+		length := int(int32(binary.BigEndian.Uint32(b)))
+		b = b[size:]
 		if length == -1 {
 			r.addNull()
 			continue
 		}
 		if length < 0 || length > len(b) {
-			return errShortRecord
+			return errShort
 		}
 		from := len(r.bytes)
-		if r.bytes, ok = appendSent(r.bytes, k, oid, b[:length]); !ok {
-			return fmt.Errorf("a column of type %d with %d bytes is none of kind %d", oid, length, k)
+		if r.bytes, ok = appendSent(r.bytes, k, b[:length]); !ok {
+			return fmt.Errorf("%d bytes are none of kind %d", length, k)
 		}
 		r.add(from)
 		b = b[length:]
 	}
 	if len(b) > 0 {
-		return fmt.Errorf("a record is longer than it says, by %d bytes", len(b))
+		return fmt.Errorf("an array is longer than it says, by %d bytes", len(b))
 	}
 	return nil
 }
 
-var errShortRecord = errors.New("a record is shorter than it says")
+var errShort = errors.New("an array is shorter than it says")
 
-func appendSent(b []byte, k kind, oid uint32, v []byte) ([]byte, bool) {
+func appendSent(b []byte, k kind, v []byte) ([]byte, bool) {
 	switch {
-	case k == text && (oid == oidText || oid == oidVarchar),
-		(k == identity || k == reference) && oid == oidUUID && len(v) == 16,
-		k == boolean && oid == oidBool && len(v) == 1:
+	case k == text,
+		(k == identity || k == reference) && len(v) == 16,
+		k == boolean && len(v) == 1:
 		return append(b, v...), true
-	case k == moment && oid == oidTimestamptz && len(v) == 8:
+	case k == moment && len(v) == 8:
 		at := int64(binary.BigEndian.Uint64(v))
-		if at == infinity || at == minusInfinity {
+		if at == minusInfinity || at > infinity-epochOfPostgres { // or so late that it can't be counted from 1970
 			return b, false
 		}
 		return binary.BigEndian.AppendUint64(b, uint64(at+epochOfPostgres)), true

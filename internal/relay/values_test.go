@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,56 +81,65 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// A record as Postgres 15 sent it, of the types uuid, varchar, boolean, timestamptz, and a text that is NULL.
-const record = "00000005" +
-	"00000b86" + "00000010" + "0194263e3a807c7f956235eabf265b31" +
-	"00000413" + "00000003" + "68c3a9" +
-	"00000010" + "00000001" + "01" +
-	"000004a0" + "00000008" + "0002cdb427dca400" +
-	"00000019" + "ffffffff"
+// A row as Postgres 15 sent it: an id, a text, a boolean, a time, and a text that is NULL.
+const row15 = "00000001" + "00000001" + "00000011" + "00000005" + "00000001" +
+	"00000010" + "0194263e3a807c7f956235eabf265b31" +
+	"00000003" + "68c3a9" +
+	"00000001" + "01" +
+	"00000008" + "0002cdb427dca400" +
+	"ffffffff"
 
-var recordKinds = []kind{identity, text, boolean, moment, text}
-
-func TestRecords(t *testing.T) {
-	whole, err := hex.DecodeString(record)
+func TestPackedRows(t *testing.T) {
+	whole, err := hex.DecodeString(row15)
 	if err != nil {
 		t.Fatal(err)
 	}
+	kinds := []kind{identity, text, boolean, moment, text}
 	take := func(b any, kinds ...kind) (*rows, error) {
 		r := &rows{kinds: kinds, values: []driver.Value{b}}
-		return r, r.takeRecord()
+		return r, r.takePacked()
 	}
-	r, err := take(whole, recordKinds...)
+	r, err := take(whole, kinds...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "0194263e-3a80-7c7f-9562-35eabf265b31 hé true 2025-01-02T09:00:00Z null"; got(r) != want {
-		t.Errorf("the record is %s, want %s", got(r), want)
+		t.Errorf("the row is %s, want %s", got(r), want)
 	}
 	for n := range len(whole) {
-		if _, err := take(whole[:n], recordKinds...); err == nil {
-			t.Errorf("%d bytes of it were taken for a record", n)
+		if _, err := take(whole[:n], kinds...); err == nil {
+			t.Errorf("%d bytes of it were taken for a row", n)
 		}
 	}
-	if _, err := take(append(whole[:len(whole):len(whole)], 0), recordKinds...); err == nil {
-		t.Error("a record was taken with a byte too many")
+	if _, err := take(append(whole[:len(whole):len(whole)], 0), kinds...); err == nil {
+		t.Error("a row was taken with a byte too many")
 	}
-	for i := range recordKinds {
+	for i := range 5 * 4 { // the head
+		if i/4 == 1 || i/4 == 4 {
+			continue // which says nothing that is not there anyway
+		}
+		b := slices.Clone(whole)
+		b[i]++
+		if _, err := take(b, kinds...); err == nil {
+			t.Errorf("a row was taken with another head, at %d", i)
+		}
+	}
+	for i := range kinds {
 		for k := range kind(boolean + 1) {
-			kinds := append([]kind(nil), recordKinds...)
-			kinds[i] = k
-			_, err := take(whole, kinds...)
-			if ok := k == recordKinds[i] || i == 0 && k == reference || i == 4; ok != (err == nil) {
+			others := slices.Clone(kinds)
+			others[i] = k
+			_, err := take(whole, others...)
+			if ok := k == kinds[i] || i == 0 && k == reference || i == 4 || k == text; ok != (err == nil) {
 				t.Errorf("column %d as kind %d: %v", i, k, err)
 			}
 		}
 	}
-	if _, err := take(string(whole), recordKinds...); err == nil {
-		t.Error("a text was taken for a record")
+	if _, err := take(string(whole), kinds...); err == nil {
+		t.Error("a text was taken for a row")
 	}
-	for _, never := range []int64{math.MaxInt64, math.MinInt64} {
-		b := binary.BigEndian.AppendUint64([]byte{0, 0, 0, 1, 0, 0, 4, 0xa0, 0, 0, 0, 8}, uint64(never))
-		if r, err := take(b, moment); err == nil {
+	for _, never := range []int64{math.MaxInt64, math.MinInt64, math.MaxInt64 - epochOfPostgres + 1} {
+		b := append(slices.Clone(whole[:12]), 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 8)
+		if r, err := take(binary.BigEndian.AppendUint64(b, uint64(never)), moment); err == nil {
 			t.Errorf("a time without end became %s", got(r))
 		}
 	}
