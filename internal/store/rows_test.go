@@ -14,6 +14,8 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
+	"tidings/ent"
+	"tidings/internal/auth"
 	"tidings/internal/store"
 	"tidings/internal/testkit"
 )
@@ -87,10 +89,21 @@ func TestQueryRows(t *testing.T) {
 		}
 		good("an argument that is none")
 		ctx, cancel := context.WithCancel(t.Context())
-		if err := query(ctx, toThree, 2, []any{"text"}, func() error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
-			t.Errorf("a context that ends between rows: %v", err)
+		for last := 1; last <= 3; last++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			rows := 0
+			if err := query(ctx, toThree, 2, []any{"text"}, func() error {
+				if rows++; rows == last {
+					cancel()
+				}
+				return nil
+			}); !errors.Is(err, context.Canceled) || rows != last {
+				t.Errorf("a context that ends with row %d: %v after %d rows", last, err, rows)
+			}
+			cancel()
+			good("a context that ends with a row")
 		}
-		good("a context that ends between rows")
+		cancel()
 		if err := query(ctx, toThree, 2, []any{"text"}, none); !errors.Is(err, context.Canceled) {
 			t.Errorf("a context that has ended: %v", err)
 		}
@@ -176,6 +189,60 @@ func TestQueryRowsOnConnectionsThatHaveEnded(t *testing.T) {
 		if err := three(t.Context(), db); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestRowsAreNotBegunAgain: what is lost in the middle of rows is an error, for some have been taken already.
+func TestRowsAreNotBegunAgain(t *testing.T) {
+	url := testkit.Postgres(t)
+	db := must[*stdsql.DB](t)(store.OpenPostgresPool(url, 1))
+	defer db.Close()
+	other := openRaw(t, store.Target{Dialect: dialect.Postgres, DSN: url})
+	rows, into := 0, make([]driver.Value, 2)
+	// 50 MB, of which the server can't have sent all by the first row.
+	query := "SELECT n, repeat($1, 1000) FROM generate_series(1, 50000) AS n"
+	err := store.QueryRows(t.Context(), db, query, []any{"x"}, into, func() error {
+		if rows++; rows == 1 {
+			other.exec("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		} else if into[0] != int64(rows) {
+			return errors.New("the rows begin again")
+		}
+		return nil
+	})
+	if !errors.Is(err, driver.ErrBadConn) {
+		t.Errorf("a connection that is lost after %d rows: %v", rows, err)
+	}
+	if err := three(t.Context(), db); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestQueryRowsCarriesArrays: which are lib/pq's to write.
+func TestQueryRowsCarriesArrays(t *testing.T) {
+	db := must[*stdsql.DB](t)(store.OpenPostgresPool(testkit.Postgres(t), 1))
+	defer db.Close()
+	into := make([]driver.Value, 1)
+	var got driver.Value
+	query := "SELECT array_length(CAST($1 AS text[]), 1)"
+	if err := store.QueryRows(t.Context(), db, query, []any{[]string{"a", "b,c"}}, into, func() error { got = into[0]; return nil }); err != nil || got != int64(2) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestRowsDontWaitForTheWriter: SQLite's are read while somebody writes.
+func TestRowsDontWaitForTheWriter(t *testing.T) {
+	s := must[*store.Store](t)(store.Open(t.Context(), store.Target{Dialect: dialect.SQLite, DSN: filepath.Join(t.TempDir(), "x.db")}))
+	defer s.Close()
+	tx := must[*ent.Tx](t)(s.Client().Tx(t.Context()))
+	defer tx.Rollback()
+	_, d, err := s.Client().User.Query().Statement(auth.AsSystem(t.Context()), []string{"`users`.`id`"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Wait)
+	defer cancel()
+	if err := d.(ent.RowReader).QueryRows(ctx, "SELECT 1", nil, make([]driver.Value, 1), func() error { return nil }); err != nil {
+		t.Error(err)
 	}
 }
 
