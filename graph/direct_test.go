@@ -100,6 +100,35 @@ func TestEventsBothWays(t *testing.T) {
 	})
 }
 
+// TestRowsWithoutTheirOthers: a row whose edge to one leads nowhere is left out, though nothing of the other is asked for
+// that a row would have to have.
+func TestRowsWithoutTheirOthers(t *testing.T) {
+	everywhere(t, func(w *world) {
+		ada, bob := w.user("ada"), w.user("bob")
+		p := w.post(ada, "A post", true)
+		w.post(bob, "Another post", true)
+		w.comment(bob, p, "A comment")
+		unbound := []string{"ALTER TABLE posts DROP CONSTRAINT posts_users_posts", "ALTER TABLE comments DROP CONSTRAINT comments_users_comments"}
+		if w.store.Dialect() == dialect.SQLite {
+			unbound = []string{"PRAGMA foreign_keys = off"}
+		}
+		for _, statement := range append(unbound, "DELETE FROM users WHERE username = 'bob'") {
+			if _, err := w.store.Client().ExecContext(auth.AsSystem(t.Context()), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const query = `{ posts { nodes { title author { __typename } comments { nodes { author { __typename } } } } } }`
+		const want = `{"posts":{"nodes":[{"title":"A post","author":{"__typename":"User"},"comments":{"nodes":[]}}]}}`
+		before := w.reads.Counts()
+		if got := w.as(ada, query).ok().raw; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if n := w.reads.Counts().Surprises - before.Surprises; n != 1 {
+			t.Errorf("%d surprises, want 1", n)
+		}
+	})
+}
+
 // TestInterceptorsKeepTheirSay: a query that is more than its statement is the executor's.
 func TestInterceptorsKeepTheirSay(t *testing.T) {
 	everywhere(t, func(w *world) {
