@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -125,6 +126,34 @@ func TestRowsWithoutTheirOthers(t *testing.T) {
 		}
 		if n := w.reads.Counts().Surprises - before.Surprises; n != 1 {
 			t.Errorf("%d surprises, want 1", n)
+		}
+	})
+}
+
+// TestWhatIsReadCounts: what an operation's fields read counts against what it may hold, not only what they write. The
+// text of a post comes here once with each of its comments.
+func TestWhatIsReadCounts(t *testing.T) {
+	everywhere(t, func(w *world) {
+		ada := w.user("ada")
+		p := w.post(ada, "A post", true)
+		w.as(ada, `mutation($c: String!) { updatePost(id: "`+p+`", input: {content: $c}) { id } }`, map[string]any{"c": strings.Repeat("€", 20_000)}).ok()
+		for range 100 {
+			w.comment(ada, p, "A comment")
+		}
+		left := func(fields int) int64 { // to the executor
+			before := w.reads.Counts()
+			query := "{"
+			for i := range fields {
+				query += fmt.Sprintf(` p%d: post(id: %q) { comments(first: 100) { nodes { post { content } } } }`, i, p)
+			}
+			w.as(ada, query+" }").ok()
+			return w.reads.Counts().Executor - before.Executor
+		}
+		if n := left(2); n != 0 { // 12 MB
+			t.Errorf("%d fields of 2 were left to the executor", n)
+		}
+		if n := left(4); n == 0 { // 24 MB, and when they are written as much again: more than 32 MiB
+			t.Error("no field of 4 was left to the executor")
 		}
 	})
 }
