@@ -34,8 +34,9 @@ var _, _ ent.RowReader = (*postgresDriver)(nil), (*sqliteDriver)(nil)
 // maxStale is how many connections that have died in the pool are given up for one query: more than a pool has.
 const maxStale = 64
 
-// queryRows runs a query on a connection of the pool, as ent.RowReader has it. It goes around sql.Rows, which has a
-// goroutine of its own for each query that watches the context, where the drivers do that too, and copies each value.
+// queryRows runs a query on a connection of the pool, as ent.RowReader has it. It goes around sql.Rows, which copies each
+// value, and has a goroutine of its own for each query that watches the context. lib/pq does that too; SQLite's driver
+// does until there is a first row, and then eachRow looks between rows, which is when sql.Rows could end them as well.
 func queryRows(ctx context.Context, db *sql.DB, query string, args []any, into []driver.Value, each func() error) error {
 	for stale := 0; ; stale++ {
 		conn, err := db.Conn(ctx)

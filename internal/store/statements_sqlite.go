@@ -171,7 +171,7 @@ func closing(s modernStmt, err error) error {
 }
 
 // Close closes the statements first: without that SQLite would keep the connection, and the file, open. No rows are open
-// by then, database/sql sees to that.
+// by then, database/sql and queryRows see to that.
 func (c *sqliteConn) Close() error { return errors.Join(c.kept.reduce(0), c.modernConn.Close()) }
 
 // sqliteRows give back their statement when they are closed.
@@ -182,7 +182,7 @@ type sqliteRows struct {
 	stmt  modernStmt
 }
 
-// Close implements driver.Rows. database/sql calls it once.
+// Close implements driver.Rows. It is called once.
 func (r *sqliteRows) Close() error {
 	if err := r.modernRows.Close(); err != nil {
 		return closing(r.stmt, err)
