@@ -31,14 +31,13 @@ func (d *sqliteDriver) QueryRows(ctx context.Context, query string, args []any, 
 
 var _, _ ent.RowReader = (*postgresDriver)(nil), (*sqliteDriver)(nil)
 
-// maxStale is how many connections that have died in the pool are given up for one query: more than a pool has.
-const maxStale = 64
-
 // queryRows runs a query on a connection of the pool, as ent.RowReader has it. It goes around sql.Rows, which copies each
 // value, and has a goroutine of its own for each query that watches the context. lib/pq does that too; SQLite's driver
 // does until there is a first row, and then eachRow looks between rows, which is when sql.Rows could end them as well.
+//
+// Connections that have died in the pool are given up for others: as many as there are, and then two new ones.
 func queryRows(ctx context.Context, db *sql.DB, query string, args []any, into []driver.Value, each func() error) error {
-	for stale := 0; ; stale++ {
+	for more := -1; ; more-- {
 		conn, err := db.Conn(ctx)
 		if err != nil {
 			return err
@@ -60,8 +59,11 @@ func queryRows(ctx context.Context, db *sql.DB, query string, args []any, into [
 		if closed := conn.Close(); err == nil && !errors.Is(closed, driver.ErrBadConn) {
 			err = closed
 		}
-		if begun || !errors.Is(err, driver.ErrBadConn) || stale == maxStale {
+		if begun || !errors.Is(err, driver.ErrBadConn) || more == 0 {
 			return err
+		}
+		if more < 0 {
+			more = db.Stats().OpenConnections + 2
 		}
 	}
 }

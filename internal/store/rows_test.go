@@ -267,3 +267,26 @@ func TestQueryRowsCarriesEveryKindOfArgument(t *testing.T) {
 		}
 	})
 }
+
+// deadConns opens connections on which no query can be begun.
+type deadConns struct{ opened int }
+
+func (c *deadConns) Connect(context.Context) (driver.Conn, error) { c.opened++; return deadConn{}, nil }
+func (c *deadConns) Driver() driver.Driver                        { return nil }
+
+type deadConn struct{ driver.Conn }
+
+func (deadConn) Close() error { return nil }
+func (deadConn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return nil, driver.ErrBadConn
+}
+
+// TestQueryRowsOnNothing: where new connections are no good either, few are tried, as database/sql does.
+func TestQueryRowsOnNothing(t *testing.T) {
+	var conns deadConns
+	db := stdsql.OpenDB(&conns)
+	defer db.Close()
+	if err := three(t.Context(), db); !errors.Is(err, driver.ErrBadConn) || conns.opened > 3 {
+		t.Errorf("%v after %d connections", err, conns.opened)
+	}
+}
