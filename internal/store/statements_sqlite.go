@@ -12,7 +12,7 @@ import (
 )
 
 // maxSQLiteStatements bounds the statements that one SQLite connection keeps prepared, maxSQLiteText their text in bytes:
-// a statement takes some 10 to 40 KiB, for as long as it is kept, and a long one more.
+// a statement takes some 5 to 40 KiB, for as long as it is kept, and a long one more.
 const (
 	maxSQLiteStatements = 64
 	maxSQLiteText       = 16 << 10
