@@ -75,7 +75,8 @@ type NodeQuery interface {
 // transactions are none.
 type RowReader interface {
 	// QueryRows runs a query, and calls each for every row with its values in into, which is as long as a row is wide. They
-	// are of the types of driver.Value; bytes are the driver's again when each returns. An error of each ends the query and is returned.
+	// are of the types of driver.Value; bytes are the driver's again when each returns. An error of each ends the query and
+	// is returned, and so is whatever else happens after the first row: what was begun is not begun again.
 	QueryRows(ctx context.Context, query string, args []any, into []driver.Value, each func() error) error
 }
 

@@ -131,7 +131,10 @@ func streamed(ctx context.Context, value any) any {
 		return value
 	}
 	first, _ := nodes.Recv()
-	json := first.Interface().(ent.Node).Answer()
+	var json []byte
+	if node, ok := first.Interface().(ent.Node); ok {
+		json = node.Answer()
+	}
 	if json == nil {
 		again := reflect.MakeChan(reflect.ChanOf(reflect.BothDir, nodes.Type().Elem()), 1)
 		again.Send(first)

@@ -19,6 +19,11 @@ import (
 //	moment                  microseconds since 1970, 8 bytes, big-endian, as cursors have them
 //	boolean                 1 byte, 0 or 1
 
+// String is what the log calls values of a kind.
+func (k kind) String() string {
+	return map[kind]string{identity: "id", reference: "id", text: "text", moment: "time", boolean: "boolean"}[k]
+}
+
 // momentOf is the time that a value is.
 func momentOf(value []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(value))).UTC()
@@ -43,7 +48,7 @@ func (r *rows) takeValues() error {
 		from := len(r.bytes)
 		var err error
 		if r.bytes, err = appendValue(r.bytes, r.kinds[i], v); err != nil {
-			return err
+			return fmt.Errorf("column %d: %w", i+1, err)
 		}
 		r.add(from)
 	}
@@ -83,7 +88,7 @@ func appendValue(b []byte, k kind, v driver.Value) ([]byte, error) {
 			return append(b, 1), nil
 		}
 	}
-	return b, fmt.Errorf("a %T is none of kind %d", v, k)
+	return b, fmt.Errorf("a %T is no %s", v, k)
 }
 
 // parseMoment reads a time as Postgres and SQLite write it, with a zone of "+00" or of "+00:00".
@@ -135,7 +140,7 @@ func (r *rows) takePacked() error {
 		return fmt.Errorf("what came is no array of %d columns", len(r.kinds))
 	}
 	b = b[head:]
-	for _, k := range r.kinds {
+	for i, k := range r.kinds {
 		if len(b) < size {
 			return errShort
 		}
@@ -150,7 +155,7 @@ func (r *rows) takePacked() error {
 		}
 		from := len(r.bytes)
 		if r.bytes, ok = appendSent(r.bytes, k, b[:length]); !ok {
-			return fmt.Errorf("%d bytes are none of kind %d", length, k)
+			return fmt.Errorf("column %d: %d bytes are no %s", i+1, length, k)
 		}
 		r.add(from)
 		b = b[length:]
