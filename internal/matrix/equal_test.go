@@ -193,24 +193,17 @@ func (c *comparison) fault(v *viewer, direct, executor outcome) string {
 // inOrder is a response with its errors in the order of their texts: gqlgen resolves root fields at once, and lists the
 // errors as they come.
 func inOrder(body string) string {
-	var r struct{ Errors []json.RawMessage }
 	rest, ok := strings.CutPrefix(body, `{"errors":`)
-	if !ok || json.Unmarshal([]byte(body), &r) != nil || len(r.Errors) < 2 {
+	if !ok {
 		return body
 	}
-	length := 0
-	for _, e := range r.Errors {
-		length += len(e) + 1
+	var errors []json.RawMessage
+	d := json.NewDecoder(strings.NewReader(rest)) // what comes behind the errors need not be JSON any more
+	if d.Decode(&errors) != nil {
+		return body
 	}
-	slices.SortFunc(r.Errors, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
-	return fmt.Sprintf("%s %s", bytes.Join(rawBytes(r.Errors), []byte(",")), rest[length+1:])
-}
-
-func rawBytes(all []json.RawMessage) (bs [][]byte) {
-	for _, each := range all {
-		bs = append(bs, each)
-	}
-	return bs
+	slices.SortFunc(errors, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+	return fmt.Sprintf("%s %s", errors, rest[d.InputOffset():])
 }
 
 // account notes what an answer has covered. It says what is wrong with an answer that does not have what was asked for.
