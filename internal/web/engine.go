@@ -100,6 +100,9 @@ func (e *engine) judge(ctx context.Context, p *graphql.RawParams) (oc *graphql.O
 	if len(errs) > 0 {
 		return oc, in, e.exec.DispatchError(graphql.WithOperationContext(ctx, oc), errs)
 	}
+	if err := nullCondition(oc); err != nil {
+		return oc, in, e.refuse(graphql.WithOperationContext(ctx, oc), err)
+	}
 	allow(oc)
 	return oc, in, nil
 }

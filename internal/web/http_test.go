@@ -23,6 +23,7 @@ const (
 func TestRequests(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.MaxBody = 1000 })
 	const missing = `{"errors":[{"message":"The parameter query is missing.","extensions":{"code":"BAD_USER_INPUT"}}]}`
+	const nullC = `{"errors":[{"message":"c can't be null: @skip or @include decides by it","extensions":{"code":"BAD_USER_INPUT","field":"c"}}]}`
 	bad := func(sentence string) string {
 		return `{"errors":[{"message":"` + sentence + `","extensions":{"code":"BAD_USER_INPUT"}}]}`
 	}
@@ -45,6 +46,9 @@ func TestRequests(t *testing.T) {
 		"does not parse":    {`{"query":"{"}`, 400, 200, `{"errors":[{"message":"Expected Name, found \u003cEOF\u003e","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`},
 		"no such operation": {`{"query":"query A { hello }","operationName":"B"}`, 400, 200, `{"errors":[{"message":"operation B not found","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`},
 		"variable":          {`{"query":"query($n: Int!) { count(number: $n) }","variables":{"n":"x"}}`, 400, 200, `{"errors":[{"message":"n: cannot use string as Int","extensions":{"code":"BAD_USER_INPUT","field":"n"}}]}`},
+		"null condition":    {`{"query":"query($c: Boolean = true) { hello @skip(if: $c) }","variables":{"c":null}}`, 400, 200, nullC},
+		"null in fragments": {`{"query":"query($c: Boolean = true) { ...F ...F } fragment F on Query { ...G } fragment G on Query { ... { hello @include(if: $c) } }","variables":{"c":null}}`, 400, 200, nullC},
+		"condition unsaid":  {`{"query":"query($c: Boolean = false) { hello @skip(if: $c) }","variables":{}}`, 200, 200, `{"data":{"hello":"hello world"}}`},
 		"subscription":      {`{"query":"subscription { posted { id } }"}`, 400, 200, bad("Subscriptions run over WebSocket at this address, with the subprotocol graphql-transport-ws, or as server-sent events: accept text/event-stream.")},
 		"no query":          {`{}`, 400, 400, missing},
 		"null query":        {`{"query":null}`, 400, 400, missing},
