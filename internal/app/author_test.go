@@ -2,11 +2,9 @@ package app_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"sync"
 	"testing"
-	"time"
 
 	"tidings/internal/config"
 	"tidings/internal/testkit"
@@ -20,15 +18,7 @@ func TestAuthorsMissNothingWhileAPostFlickers(t *testing.T) {
 		n := testkit.Start(t, d)
 		ada := n.SignUp("ada")
 		post := n.CreatePost(ada, "A post")
-		driver, dsn := "sqlite", "file:"+d.Path+"?_pragma=busy_timeout(5000)"
-		if d.Dialect == config.Postgres {
-			driver, dsn = "postgres", d.URL
-		}
-		db, err := sql.Open(driver, dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+		db := testkit.OpenDatabase(t, d)
 		start := n.Must("", `{ liveCursor }`, nil).Text("liveCursor")
 		var want []string
 		for range 40 {
@@ -39,7 +29,6 @@ func TestAuthorsMissNothingWhileAPostFlickers(t *testing.T) {
 		flickering.Go(func() {
 			for ctx.Err() == nil {
 				_, _ = db.ExecContext(ctx, `UPDATE posts SET published = NOT published`)
-				time.Sleep(300 * time.Microsecond)
 			}
 		})
 		defer flickering.Wait()

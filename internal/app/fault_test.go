@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bytes"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -137,15 +136,7 @@ func TestShapesOfErrors(t *testing.T) {
 // lose takes a table from under the server.
 func lose(t *testing.T, d config.Database, table string) {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+d.Path
-	if d.Dialect == config.Postgres {
-		driver, dsn = "postgres", d.URL
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := testkit.OpenDatabase(t, d)
 	if _, err := db.Exec("ALTER TABLE " + table + " RENAME TO lost"); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package chaos_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -233,15 +232,7 @@ func TestOurClientStartsAnew(t *testing.T) {
 // forget deletes all events but the newest.
 func forget(t testing.TB, d config.Database) {
 	t.Helper()
-	driver, dsn := "sqlite", d.Path
-	if d.Dialect == config.Postgres {
-		driver, dsn = "postgres", d.URL
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := testkit.OpenDatabase(t, d)
 	if _, err := db.ExecContext(context.Background(), `DELETE FROM log WHERE pos < (SELECT max(pos) FROM log)`); err != nil {
 		t.Fatal(err)
 	}

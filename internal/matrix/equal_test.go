@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,9 +62,33 @@ func (p *planted) tokens() {
 // ask runs an operation of a document.
 func (p *planted) ask(node *testkit.Node, v *viewer, d *opgen.Document, op *opgen.Operation) outcome {
 	p.t.Helper()
-	body, err := json.Marshal(map[string]any{"query": d.Text(), "operationName": op.Name, "variables": d.Variables(op)})
+	return p.raw(node, v, d.Text(), op.Name, d.Variables(op))
+}
+
+// raw runs one operation of a document at a node, as a viewer.
+func (p *planted) raw(node *testkit.Node, v *viewer, query, operation string, variables map[string]any) outcome {
+	p.t.Helper()
+	o, cookies, err := p.post(p.t.Context(), node, v, p.body(query, operation, variables))
 	p.must(err)
-	req, err := http.NewRequest("POST", node.URL+"/graphql", bytes.NewReader(body))
+	for _, cookie := range cookies {
+		if p.cookies[v] != "" {
+			p.cookies[v] = cookie.Value
+		}
+	}
+	return o
+}
+
+func (p *planted) body(query, operation string, variables map[string]any) []byte {
+	p.t.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "operationName": operation, "variables": variables})
+	p.must(err)
+	return body
+}
+
+// post sends a request as a viewer. The error is that no answer came, or not all of it.
+func (p *planted) post(ctx context.Context, node *testkit.Node, v *viewer, body []byte) (outcome, []*http.Cookie, error) {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "POST", node.URL+"/graphql", bytes.NewReader(body))
 	p.must(err)
 	req.Header.Set("Content-Type", "application/json")
 	if v.token != "" {
@@ -73,17 +98,15 @@ func (p *planted) ask(node *testkit.Node, v *viewer, d *opgen.Document, op *opge
 		req.AddCookie(&http.Cookie{Name: "tidings_refresh", Value: cookie})
 	}
 	resp, err := http.DefaultClient.Do(req)
-	p.must(err)
-	defer resp.Body.Close()
-	for _, cookie := range resp.Cookies() {
-		if p.cookies[v] != "" {
-			p.cookies[v] = cookie.Value
-		}
+	if err != nil {
+		return outcome{}, nil, err
 	}
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	p.must(err)
-	leak.Body(p.t, resp.StatusCode, b)
-	return outcome{resp.StatusCode, string(b)}
+	if err == nil {
+		leak.Body(p.t, resp.StatusCode, b)
+	}
+	return outcome{resp.StatusCode, string(b)}, resp.Cookies(), err
 }
 
 // A comparison runs what a generator makes on both paths, for each viewer.

@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"database/sql"
 	"fmt"
 	"testing"
 
@@ -16,13 +15,8 @@ import (
 func TestNodesOfWhichSomeAreASurprise(t *testing.T) {
 	testkit.Databases(t, func(t *testing.T, d config.Database) {
 		p := plant(t, d)
-		driver, dsn := "sqlite", "file:"+d.Path
-		if d.Dialect == config.Postgres {
-			driver, dsn = "postgres", d.URL
-		}
-		db, err := sql.Open(driver, dsn)
-		p.must(err)
-		defer db.Close()
+		db := testkit.OpenDatabase(t, d)
+		var err error
 		db.SetMaxOpenConns(1)
 		var user, post, comment string
 		var comments []*object

@@ -1,33 +1,8 @@
 package matrix
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
-	"net/http"
 	"testing"
-
-	"tidings/internal/testkit"
 )
-
-// raw runs one operation of a document at a node, as a viewer.
-func (p *planted) raw(node *testkit.Node, v *viewer, query, operation string, variables map[string]any) outcome {
-	p.t.Helper()
-	body, err := json.Marshal(map[string]any{"query": query, "operationName": operation, "variables": variables})
-	p.must(err)
-	req, err := http.NewRequest("POST", node.URL+"/graphql", bytes.NewReader(body))
-	p.must(err)
-	req.Header.Set("Content-Type", "application/json")
-	if v.token != "" {
-		req.Header.Set("Authorization", "Bearer "+v.token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	p.must(err)
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	p.must(err)
-	return outcome{resp.StatusCode, string(b)}
-}
 
 // Two operations of one document share a fragment on the root; one of them asks for more of the same field. Each is
 // answered with what it asks for, in whichever order they come.

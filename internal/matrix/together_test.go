@@ -1,14 +1,9 @@
 package matrix
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
-	"io"
 	"math/rand/v2"
-	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -41,91 +36,68 @@ func TestTogetherWhileConnectionsDie(t *testing.T) {
 // together holds what many are told at once to what each is told alone. disturb is called again and again meanwhile.
 func together(p *planted, disturb func()) {
 	t := p.t
-	lasting := 2 * time.Second
-	if d, err := time.ParseDuration(os.Getenv("TOGETHER")); err == nil {
-		lasting = d
+	c := newComparison(p, seed(t))
+	type asked struct {
+		v          *viewer
+		body, want string
 	}
-	{
-		c := newComparison(p, seed(t))
-		type asked struct {
-			v    *viewer
-			body []byte
-			want string
-		}
-		var all []asked
-		post := func(ctx context.Context, node *testkit.Node, a asked) (string, error) {
-			req, err := http.NewRequestWithContext(ctx, "POST", node.URL+"/graphql", bytes.NewReader(a.body))
-			if err != nil {
-				return "", err
-			}
-			req.Header.Set("Content-Type", "application/json")
-			if a.v.token != "" {
-				req.Header.Set("Authorization", "Bearer "+a.v.token)
-			}
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return "", err
-			}
-			defer resp.Body.Close()
-			b, err := io.ReadAll(resp.Body)
-			return string(b), err
-		}
-		for len(all) < 200 {
-			d := c.g.Query()
-			op := d.Operations[0]
-			body, err := json.Marshal(map[string]any{"query": d.Text(), "operationName": op.Name, "variables": d.Variables(op)})
-			p.must(err)
-			for _, v := range p.viewers {
-				a := asked{v: v, body: body}
-				a.want, err = post(t.Context(), p.executor, a)
-				p.must(err)
-				if again, _ := post(t.Context(), p.executor, a); again == a.want {
-					all = append(all, a)
-				}
+	var all []asked
+	for len(all) < 200 {
+		d := c.g.Query()
+		op := d.Operations[0]
+		for _, v := range p.viewers {
+			want := p.ask(p.executor, v, d, op)
+			if p.ask(p.executor, v, d, op) == want {
+				all = append(all, asked{v, string(p.body(d.Text(), op.Name, d.Variables(op))), want.body})
 			}
 		}
-		before := p.node.Reads()
-		ctx, stop := context.WithTimeout(t.Context(), lasting)
-		defer stop()
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		done, gone, wrong, failed := 0, 0, 0, 0
-		if disturb != nil {
-			wg.Go(func() {
-				for ctx.Err() == nil {
-					disturb()
-				}
-			})
-		}
-		for g := range 8 {
-			wg.Go(func() {
-				r := rand.New(rand.NewPCG(uint64(g), 1))
-				for ctx.Err() == nil {
-					a := all[r.IntN(len(all))]
-					each, cancel := context.WithCancel(ctx)
-					if r.IntN(4) == 0 {
-						go func(after time.Duration) { time.Sleep(after); cancel() }(time.Duration(r.IntN(3000)) * time.Microsecond)
-					}
-					got, err := post(each, p.node, a)
+	}
+	before := p.node.Reads()
+	ctx, stop := context.WithTimeout(t.Context(), testkit.Of(2*time.Second, time.Minute))
+	defer stop()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	done, gone, wrong, failed := 0, 0, 0, 0
+	if disturb != nil {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				disturb()
+			}
+		})
+	}
+	for g := range 8 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 1))
+			for ctx.Err() == nil {
+				a := all[r.IntN(len(all))]
+				each, cancel := context.WithCancel(ctx)
+				if r.IntN(4) == 0 {
 					cancel()
-					mu.Lock()
-					switch {
-					case err != nil:
-						gone++
-					case disturb != nil && strings.Contains(got, `"INTERNAL"`):
-						failed++
-					case inOrder(got) != inOrder(a.want):
-						if wrong++; wrong < 4 {
-							t.Errorf("%s: %s\ntogether: %.600s\nalone:    %.600s", a.v.name, a.body, got, a.want)
-						}
-					default:
-						done++
-					}
-					mu.Unlock()
+					each, cancel = context.WithTimeout(ctx, time.Duration(r.IntN(3000))*time.Microsecond)
 				}
-			})
-		}
-		wg.Wait()
-		t.Logf("%d answered, %d gone, %d failed, %d wrong, %+v", done, gone, failed, wrong, added(relay.Counts{}, before, p.node.Reads()))
+				o, _, err := p.post(each, p.node, a.v, []byte(a.body))
+				got := o.body
+				cancel()
+				mu.Lock()
+				switch {
+				case err != nil:
+					gone++
+				case disturb != nil && strings.Contains(got, `"INTERNAL"`):
+					failed++
+				case inOrder(got) != inOrder(a.want):
+					if wrong++; wrong < 4 {
+						t.Errorf("%s: %s\ntogether: %.600s\nalone:    %.600s", a.v.name, a.body, got, a.want)
+					}
+				default:
+					done++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d answered, %d gone, %d failed, %d wrong, %+v", done, gone, failed, wrong, added(relay.Counts{}, before, p.node.Reads()))
+	if done == 0 {
+		t.Error("nothing was answered")
 	}
 }

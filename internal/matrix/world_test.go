@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"bytes"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -70,15 +69,7 @@ func newWorld(t *testing.T, d config.Database) *world {
 func (w *world) promote(d config.Database, v *viewer) {
 	w.t.Helper()
 	w.node.Stop()
-	driver, dsn := "sqlite", "file:"+d.Path
-	if d.Dialect == config.Postgres {
-		driver, dsn = "postgres", d.URL
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer db.Close()
+	db := testkit.OpenDatabase(w.t, d)
 	if _, err := db.Exec(`UPDATE users SET role = 'ADMIN' WHERE username_key = $1`, v.user.values["username"]); err != nil {
 		w.t.Fatal(err)
 	}

@@ -2,11 +2,13 @@ package testkit
 
 import (
 	"context"
+	"database/sql"
 	"path/filepath"
 	"testing"
 
 	"entgo.io/ent/dialect"
 
+	"tidings/internal/config"
 	"tidings/internal/store"
 	"tidings/internal/store/migrations"
 	"tidings/internal/testkit/pgtest"
@@ -42,6 +44,21 @@ func Stores(t *testing.T, test func(t *testing.T, s *store.Store)) {
 	t.Run("postgres", func(t *testing.T) {
 		test(t, open(t, store.Target{Dialect: dialect.Postgres, DSN: MigratedPostgres(t)}))
 	})
+}
+
+// OpenDatabase opens a server's database beside it, for rows that the server would not write. What is locked is waited for.
+func OpenDatabase(t testing.TB, d config.Database) *sql.DB {
+	t.Helper()
+	driver, dsn := "sqlite", "file:"+d.Path+"?_pragma=busy_timeout(5000)"
+	if d.Dialect == config.Postgres {
+		driver, dsn = "postgres", d.URL
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 func open(t testing.TB, target store.Target) *store.Store {

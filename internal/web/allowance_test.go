@@ -38,7 +38,12 @@ func TestResponsesAreBounded(t *testing.T) {
 
 // TestEventsAreBounded: each event has the room of a response.
 func TestEventsAreBounded(t *testing.T) {
-	w := newWorld(t, smallResponses)
+	testEvents(t, newWorld(t, smallResponses))
+}
+
+// testEvents is an event of 600 letters, three times, and one that is too large.
+func testEvents(t *testing.T, w *world) {
+	t.Helper()
 	c := w.open("")
 	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "null")
 	for range 3 {
@@ -78,17 +83,5 @@ func (finishes) InterceptField(ctx context.Context, next graphql.Resolver) (any,
 
 // TestFinishedEventsAreBounded: so are events of finished JSON.
 func TestFinishedEventsAreBounded(t *testing.T) {
-	w := newWorld(t, smallResponses, func(o *web.Options) { o.Extensions = append(o.Extensions, finishes{}) })
-	c := w.open("")
-	c.subscribe("1", `subscription { posted(after: "`+w.log.cursor(0)+`") { text } }`, "null")
-	for range 3 {
-		w.log.post(gid.NewUser(), "letters 600")
-		if text, _ := delivered(t, c.next()); len(text) != 600 {
-			t.Error(text)
-		}
-	}
-	w.log.post(gid.NewUser(), "letters 984")
-	if got := c.next(); !strings.HasPrefix(got, `{"id":"1","type":"error","payload":[`) || !strings.Contains(got, "RESPONSE_SIZE") {
-		t.Error(got)
-	}
+	testEvents(t, newWorld(t, smallResponses, func(o *web.Options) { o.Extensions = append(o.Extensions, finishes{}) }))
 }
